@@ -8,8 +8,9 @@ the resolution of an index, days do not.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from typing import Any, Literal
@@ -188,7 +189,7 @@ class MarketData:
     field: str
     source: str
     open: FloatArray | None = None
-    factors: Mapping[str, FloatArray] = field(default_factory=dict)
+    factors: Mapping[str, FloatArray] = dataclasses.field(default_factory=dict)
     calendar: str | None = None
     digest: DataDigest | None = None
 
@@ -277,7 +278,7 @@ class EngineResult:
     start_cash: float
     rejected_orders: tuple[RejectedOrder, ...] = ()
     warnings: tuple[str, ...] = ()
-    native: Mapping[str, Any] = field(default_factory=dict)
+    native: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     cent: float = 0.0
     """Smallest amount the engine books, per fill (0.01 for one that rounds to cents)."""
 
@@ -355,7 +356,7 @@ class PhaseResult:
     name: str
     status: Literal["success", "failed", "skipped"]
     seconds: float
-    counters: Mapping[str, int] = field(default_factory=dict)
+    counters: Mapping[str, int] = dataclasses.field(default_factory=dict)
     reason: str | None = None
 
 
@@ -389,15 +390,15 @@ class RunRecord:
     finished_at: str
     seconds: float
     worker: str
-    fingerprint: Mapping[str, Any] = field(default_factory=dict)
+    fingerprint: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     error: ErrorInfo | None = None
     phases: tuple[PhaseResult, ...] = ()
-    metrics: Mapping[str, float | int | str | None] = field(default_factory=dict)
-    undefined_metrics: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float | int | str | None] = dataclasses.field(default_factory=dict)
+    undefined_metrics: Mapping[str, str] = dataclasses.field(default_factory=dict)
     checks: tuple[CheckResult, ...] = ()
     warnings: tuple[str, ...] = ()
     rejected_orders: int = 0
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
     """Rows of each output: sessions, positions, fills."""
     series: str | None = None
     fills: str | None = None

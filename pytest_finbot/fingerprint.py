@@ -10,6 +10,7 @@ import functools
 import hashlib
 import importlib.metadata
 import importlib.util
+import itertools
 import platform
 import sys
 from collections.abc import Iterable, Mapping
@@ -110,7 +111,7 @@ def data_digest(
     parts: dict[str, dict[str, str]] = {}
     for number, symbol in enumerate(symbols):
         by_year: dict[str, str] = {}
-        for begin, end in zip(bounds, bounds[1:], strict=False):
+        for begin, end in itertools.pairwise(bounds):
             digest = hashlib.sha256(days[begin:end].tobytes())
             for name in named:
                 digest.update(name.encode() + b"\0")
