@@ -1,0 +1,1 @@
+"""What a result is worth: books, returns, drawdowns, metrics, and the facts of the reports."""
