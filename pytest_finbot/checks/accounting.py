@@ -113,11 +113,11 @@ class _Audit:
         name, holds = "quantity_roll", "every quantity follows from fills and splits"
         found = _quantity_residuals(self.books)
         if not len(found.row):
-            return CheckResult(name, Verdict.IDENTICAL, holds, 0.0, float(self.daily.min()))
+            return CheckResult(name, Verdict.IDENTICAL, holds, 0.0, _plain(self.daily.min()))
         limit = self.daily[found.row]
         broken = ~(found.worth <= limit)
-        worst = int(np.argmax(found.worth - limit))  # NaN counts as the largest
-        value, bound = _plain(found.worth[worst]), float(limit[worst])
+        worst = _worst(found.worth, limit)
+        value, bound = _plain(found.worth[worst]), _plain(limit[worst])
         if not broken.any():
             return CheckResult(name, Verdict.WITHIN, holds, value, bound)
         first = int(broken.argmax())
@@ -231,8 +231,8 @@ class _Audit:
         ``value`` is the residual that is worst against its limit, which stands beside it.
         """
         size = np.abs(residual)
-        worst = int(np.argmax(size - limit))  # NaN counts as the largest
-        value, bound = _plain(size[worst]), float(limit[worst])
+        worst = _worst(size, limit)
+        value, bound = _plain(size[worst]), _plain(limit[worst])
         good = size <= limit
         if good.all():
             verdict = Verdict.WITHIN if size.any() else Verdict.IDENTICAL
@@ -298,6 +298,11 @@ def _summed_by_cell(
         quantity = np.bincount(of.reshape(-1), weights=quantity).astype(np.float64, copy=False)
     row, column = np.divmod(cell, assets)
     return row, column, np.asarray(quantity, np.float64)
+
+
+def _worst(size: FloatArray, limit: FloatArray) -> int:
+    """Where ``size`` is largest in terms of ``limit``; what is not a number counts as largest."""
+    return int(np.argmax(size / np.maximum(limit, np.finfo(np.float64).tiny)))
 
 
 def _plain(value: float) -> float | None:

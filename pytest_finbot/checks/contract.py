@@ -149,8 +149,8 @@ class _Inspection:
                 raise self._broken(f"columns of fills differ in length: {lengths}")
         if not len(fills):
             return
-        self._in_range("fills.session", fills.session, len(result.sessions), "sessions")
-        self._in_range("fills.asset", fills.asset, len(result.assets), "assets")
+        self._in_range("fills.session", fills.session, len(result.sessions), "a row", "sessions")
+        self._in_range("fills.asset", fills.asset, len(result.assets), "a column", "assets")
         falling = fills.session[1:] < fills.session[:-1]
         if falling.any():
             number = int(falling.argmax()) + 1
@@ -170,12 +170,12 @@ class _Inspection:
                 place = _place((int(fills.session[number]), int(fills.asset[number])), result)
                 raise self._broken(f"{name} of fill {number}{place} is {values[number]}, expected {expected}")
 
-    def _in_range(self, name: str, numbers: Array, count: int, meaning: str) -> None:
+    def _in_range(self, name: str, numbers: Array, count: int, place: str, meaning: str) -> None:
         good = (numbers >= 0) & (numbers < count)
         if not good.all():
             at = int(good.argmin())
             raise self._broken(
-                f"{name}[{at}] is {numbers[at]}, expected a row of its {count} {meaning} (from 0)"
+                f"{name}[{at}] is {numbers[at]}, expected {place} of its {count} {meaning} (from 0)"
             )
 
     def _rejected_orders(self, result: EngineResult) -> None:

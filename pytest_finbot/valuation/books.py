@@ -46,7 +46,7 @@ class Books:
     def _priced(self) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Marks [T, N] with 0 for what is neither held nor marked, market values, their totals [T]."""
         mark = np.asarray(self.result.mark, np.float64)
-        with np.errstate(invalid="ignore"):  # an infinite mark of what is not held
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is for the checks to tell
             values = self._times_multiplier(self.quantity * mark)
             totals = values.sum(axis=1)
         if not np.isfinite(totals).all():
