@@ -1,0 +1,25 @@
+"""What an engine is to the rest of the house."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from pytest_finbot.contracts import EngineResult, MarketData, RunSpec
+
+
+class Engine(Protocol):
+    """Drives one backtest. One adapter a file; imported only when a run names it."""
+
+    name: str
+
+    def version(self) -> str:
+        """Version of what computes the numbers; part of the fingerprint."""
+        ...
+
+    def modules(self, spec: RunSpec) -> tuple[str, ...]:
+        """Names of the modules whose source decides the result; part of the fingerprint."""
+        ...
+
+    def run(self, spec: RunSpec, market: MarketData) -> EngineResult:
+        """The backtest of ``spec`` on ``market``; see :class:`EngineResult` for what is owed."""
+        ...

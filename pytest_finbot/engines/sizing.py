@@ -1,0 +1,136 @@
+"""From target weights to trades: how much to buy and sell, and what that costs.
+
+Trades are counted in value at the reference price (currency). A purchase worth x pays
+slippage s and commission b (fractions) and k currency a unit of price p; per currency that is
+
+    buying:   s + b + s*b + k/p
+    selling:  s + b - s*b + k/p
+
+*Targeted* booking wants the weights to hold for NAV after costs. That NAV, V, solves
+
+    V + sum_i c_i * |w_i * V - h_i| = NAV
+
+with h_i the value held and c_i the rate in the direction traded. The left side rises, convex
+and piecewise linear, in V: Newton's method from V = NAV meets the solution exactly once the
+directions stop changing, after one step as a rule.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+
+from pytest_finbot.contracts import CostSpec, FloatArray
+from pytest_finbot.errors import ParameterError
+
+NOISE = 1e-12
+"""Trades smaller than this fraction of NAV are rounding, not decisions, and are not made."""
+_SOLVED = 1e-14
+_MAX_STEPS = 100
+total = np.add.reduce
+"""A plain sum, without the layers that ``ndarray.sum`` puts over it: this is the inner loop."""
+
+
+class CostRates:
+    """Cost of trading per currency traded, by direction.
+
+    ``buy`` and ``sell`` are one number where there is no cost per unit, else [N].
+    """
+
+    __slots__ = ("buy", "per_share", "same", "sell")
+
+    def __init__(self, costs: CostSpec) -> None:
+        slippage, commission = costs.slippage_bps * 1e-4, costs.commission_bps * 1e-4
+        both, cross = slippage + commission, slippage * commission
+        self.buy: FloatArray | float = both + cross
+        self.sell: FloatArray | float = both - cross
+        self.per_share = costs.commission_per_share
+        self.same = not cross
+
+    def at(self, prices: FloatArray) -> CostRates:
+        """The rates at ``prices`` [N], on which only a cost per unit depends."""
+        if not self.per_share:
+            return self
+        rates = copy.copy(self)
+        per_unit = self.per_share / prices
+        rates.buy, rates.sell = self.buy + per_unit, self.sell + per_unit
+        return rates
+
+    def of(self, trade: FloatArray, size: FloatArray) -> float:
+        """Cost (currency) of trades [N] in value; ``size`` is their absolute value."""
+        if self.same:
+            if isinstance(self.buy, float):
+                return self.buy * float(total(size))
+            return float(total(size * self.buy))
+        return float(total(size * np.where(trade > 0.0, self.buy, self.sell)))
+
+    def marginal(self, trade: FloatArray) -> FloatArray:
+        """Signed rates [N]: what another currency of each asset would cost."""
+        if self.same:
+            return np.copysign(self.buy, trade)
+        return np.where(trade > 0.0, self.buy, np.negative(self.sell))
+
+
+def targeted_trades(
+    weights: FloatArray, held: FloatArray, nav: float, rates: CostRates
+) -> tuple[FloatArray, FloatArray, float, float]:
+    """Trades [N] in value after which the weights hold, their size, their cost, NAV after it.
+
+    ``held`` [N] is the value held of each asset, ``nav`` the NAV before costs (currency).
+    Raises ParameterError where trading would cost the whole NAV.
+    """
+    after = nav
+    for _ in range(_MAX_STEPS):
+        trade = weights * after
+        trade -= held
+        size = np.abs(trade)
+        cost = rates.of(trade, size)
+        excess = after + cost - nav
+        if abs(excess) <= _SOLVED * nav:
+            return trade, size, cost, after
+        slope = 1.0 + float(total(rates.marginal(trade) * weights))
+        if slope <= 0.0:
+            break
+        after -= excess / slope
+        if after <= 0.0:
+            break
+    raise ParameterError(
+        "costs: trading to the target weights would cost the whole NAV; "
+        "expected commissions and slippage well below the price"
+    )
+
+
+def whole_units(quantity: FloatArray) -> FloatArray:
+    """Units cut to whole numbers towards zero; within 1e-9 of a whole number counts as it."""
+    nearest = np.rint(quantity)
+    return np.where(np.abs(quantity - nearest) < 1e-9, nearest, np.trunc(quantity))
+
+
+def without_small_trades(
+    units: FloatArray,
+    prices: FloatArray,
+    rates: CostRates,
+    *,
+    cash: float,
+    cash_floor: float,
+    min_trade: float,
+    whole: bool,
+) -> FloatArray:
+    """Trades [N] in ``units`` without those worth less than ``min_trade`` (currency).
+
+    A sale that is not made cannot pay for a purchase: if ``cash`` would then end below
+    ``cash_floor``, purchases shrink in proportion, and those that became small go as well.
+    """
+    value = units * prices
+    value = np.where(np.abs(value) < min_trade, 0.0, value)
+    left = cash - float(value.sum()) - rates.of(value, np.abs(value))
+    bought = np.where(value > 0.0, value, 0.0)
+    outlay = float(bought.sum()) + rates.of(bought, bought)
+    if left < cash_floor and outlay > 0.0:
+        share = max(0.0, 1.0 - (cash_floor - left) / outlay)
+        shrunk = units * share
+        shrunk = whole_units(shrunk) if whole else shrunk
+        units = np.where(value > 0.0, shrunk, units)
+        value = np.where(np.abs(units * prices) < min_trade, 0.0, value)
+    return np.where(value == 0.0, 0.0, units)
