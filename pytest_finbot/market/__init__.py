@@ -1,0 +1,1 @@
+"""Local prices, calendars and factor panels, checked. Start at :func:`store.load_market`."""

@@ -1,0 +1,139 @@
+"""Sessions of an exchange, as exchange_calendars knows them."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import numpy as np
+
+from pytest_finbot.contracts import SessionArray
+from pytest_finbot.errors import DataError, ParameterError, did_you_mean
+from pytest_finbot.market.wide import read_only
+
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """Sessions of one calendar between two days."""
+
+    first: date
+    last: date
+    sessions: SessionArray
+
+
+_known: dict[str, _Known] = {}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    # Building a calendar under pandas 3 warns of what the library itself will have to change;
+    # a test session that turns warnings into errors would fail for it.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+
+
+@functools.cache
+def calendar_names() -> frozenset[str]:
+    """Every name that can be given, aliases included. Imports exchange_calendars (and pandas)."""
+    with _quiet():
+        import exchange_calendars
+
+    return frozenset(exchange_calendars.get_calendar_names(include_aliases=True))
+
+
+def known_calendar(name: str) -> bool:
+    """Whether ``name`` is a calendar: ``XNYS``, ``24/7`` …"""
+    return name in calendar_names()
+
+
+def sessions_between(name: str, start: date, end: date) -> SessionArray:
+    """Sessions of calendar ``name`` from ``start`` to ``end``, both included.
+
+    Raises ParameterError for an unknown name, and DataError where the calendar's holidays are
+    not recorded for the whole window.
+    """
+    if not known_calendar(name):
+        near = did_you_mean(name.upper(), calendar_names())
+        raise ParameterError(
+            f"data.calendar: '{name}' is not a calendar of exchange_calendars{near}; "
+            "for example XNYS (New York) or 24/7 (crypto)"
+        )
+    with _lock, _quiet():
+        sessions = _whole_years(name, start, end)
+    days = np.array([start, end + timedelta(days=1)], "datetime64[D]")
+    first, last = np.searchsorted(sessions, days)
+    return sessions[first:last]
+
+
+def _whole_years(name: str, start: date, end: date) -> SessionArray:
+    """Sessions of at least ``start`` to ``end``, built once for many windows.
+
+    Bounds are explicit: the library's default range moves with the day it is asked on.
+    """
+    have = _known.get(name)
+    if have is not None and have.first <= start and end <= have.last:
+        return have.sessions
+    first = date(min(start.year, have.first.year if have else start.year), 1, 1)
+    last = date(max(end.year, have.last.year if have else end.year), 12, 31)
+    try:
+        built = _build(name, first, last)
+    except _refusals() as refusal:
+        # Some calendars know no holidays before or after some year.
+        earliest, latest = _bounds(name)
+        first, last = max(first, earliest or first), min(last, latest or last)
+        if start < first or end > last:
+            raise DataError(
+                f"calendar {name} is recorded from {earliest or 'any date'} to {latest or 'any date'} "
+                f"and the window is {start} to {end}; shorten it, or leave data.calendar out"
+            ) from refusal
+        try:
+            built = _build(name, first, last)
+        except _refusals() as error:
+            raise _unusable(name, error) from error
+    _known[name] = built
+    return built.sessions
+
+
+def _build(name: str, first: date, last: date) -> _Known:
+    from exchange_calendars import get_calendar
+
+    calendar = get_calendar(name, start=first.isoformat(), end=last.isoformat())
+    sessions: SessionArray = calendar.sessions.to_numpy().astype("datetime64[D]")
+    read_only(sessions)
+    return _Known(first, last, sessions)
+
+
+def _bounds(name: str) -> tuple[date | None, date | None]:
+    from exchange_calendars import get_calendar
+
+    try:
+        kind = type(get_calendar(name))
+    except _refusals() as error:
+        raise _unusable(name, error) from error
+    earliest, latest = kind.bound_min(), kind.bound_max()
+    return (
+        None if earliest is None else earliest.date(),
+        None if latest is None else latest.date(),
+    )
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    from exchange_calendars.errors import CalendarError
+
+    return (CalendarError, ValueError, NotImplementedError)
+
+
+def _unusable(name: str, error: Exception) -> DataError:
+    return DataError(
+        f"calendar {name}: the installed exchange_calendars cannot tell its sessions "
+        f"({type(error).__name__}: {str(error)[:200]}); leave data.calendar out, or try another version"
+    )

@@ -1,0 +1,107 @@
+"""Prices of some symbols, whatever files they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pytest_finbot.contracts import FloatArray, SessionArray
+from pytest_finbot.errors import DataError, did_you_mean
+from pytest_finbot.market.ohlcv import SymbolBars, closes_and_opens
+from pytest_finbot.market.table_file import some
+from pytest_finbot.market.wide import WideTable, read_only
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PriceTable:
+    """All that a source holds: rising ``sessions`` [T], ``close`` and ``open`` [T, N].
+
+    NaN: no price. ``open`` is on the same adjustment basis, or ``None`` where the source has
+    none for every symbol. Arrays are read-only. Nothing is checked yet but that the file is a
+    table of numbers with rising dates; a window is checked where it is cut out.
+    """
+
+    sessions: SessionArray
+    symbols: tuple[str, ...]
+    close: FloatArray
+    open: FloatArray | None
+    field: str
+    source: str
+
+
+def prices_of_wide(closes: WideTable, opens: WideTable | None, field: str) -> PriceTable:
+    """One wide file of closes and perhaps one of opens.
+
+    Raises DataError where the two do not have the same sessions and symbols.
+    """
+    if opens is None:
+        return PriceTable(closes.sessions, closes.symbols, closes.values, None, field, closes.source)
+    if closes.symbols == opens.symbols and np.array_equal(closes.sessions, opens.sessions):
+        return PriceTable(closes.sessions, closes.symbols, closes.values, opens.values, field, closes.source)
+    differences = [
+        *_only_in(closes.source, closes.symbols, opens.symbols, "symbols"),
+        *_only_in(opens.source, opens.symbols, closes.symbols, "symbols"),
+        *_only_in(closes.source, _words(closes.sessions), _words(opens.sessions), "sessions"),
+        *_only_in(opens.source, _words(opens.sessions), _words(closes.sessions), "sessions"),
+    ]
+    if differences:
+        raise DataError(
+            "opens and closes do not cover the same prices:\n"
+            + "\n".join(f"  {line}" for line in differences)
+        )
+    values = np.take(opens.values, [opens.symbols.index(symbol) for symbol in closes.symbols], axis=1)
+    read_only(values)
+    return PriceTable(closes.sessions, closes.symbols, closes.values, values, field, closes.source)
+
+
+def _words(sessions: SessionArray) -> tuple[str, ...]:
+    return tuple(np.datetime_as_string(sessions).tolist())
+
+
+def _only_in(source: str, names: Sequence[str], others: Collection[str], what: str) -> list[str]:
+    known = set(others)
+    only = [name for name in names if name not in known]
+    return [f"{what} only in {source}: {some(only)}"] if only else []
+
+
+def prices_of_bars(bars: dict[str, SymbolBars], field: str, source: str) -> PriceTable:
+    """Symbols with a file each, side by side on the union of their sessions.
+
+    Where a symbol has no bar on another's session its prices are NaN. Raises DataError where
+    a file has no column for ``field``.
+    """
+    series = {symbol: closes_and_opens(one, field) for symbol, one in bars.items()}
+    sessions = np.unique(np.concatenate([one.sessions for one in bars.values()]))
+    shape = (len(sessions), len(bars))
+    close = np.full(shape, np.nan)
+    has_opens = all(opens is not None for _, opens in series.values())
+    open_ = np.full(shape, np.nan) if has_opens else None
+    for place, (symbol, (closes, opens)) in enumerate(series.items()):
+        rows = np.searchsorted(sessions, bars[symbol].sessions)
+        close[rows, place] = closes
+        if open_ is not None and opens is not None:
+            open_[rows, place] = opens
+    read_only(sessions, close)
+    if open_ is not None:
+        read_only(open_)
+    return PriceTable(sessions, tuple(bars), close, open_, field, source)
+
+
+def require_symbols(wanted: Sequence[str], known: Collection[str], source: str) -> None:
+    """Raise one DataError that names every symbol of ``wanted`` that ``source`` lacks."""
+    missing = [symbol for symbol in wanted if symbol not in known]
+    if not missing:
+        return
+    named = [f"'{symbol}'{_near(symbol, known)}" for symbol in missing]
+    raise DataError(
+        f"{source}: {len(missing)} of {len(wanted)} symbols are not there (it has {len(known)}; "
+        "names are matched exactly):\n" + "\n".join(f"  {line}" for line in named)
+    )
+
+
+def _near(symbol: str, known: Collection[str]) -> str:
+    if symbol.upper() in known:
+        return f"; did you mean '{symbol.upper()}'?"
+    return did_you_mean(symbol, known)

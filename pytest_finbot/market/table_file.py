@@ -1,0 +1,153 @@
+"""One table of a local file, as it stands there: CSV, CSV.gz or Parquet, not yet interpreted.
+
+Cells of a CSV stay text until someone asks for dates or numbers, so that a wrong cell can be
+named by line, column and value. Nothing here guesses: no types, no date formats.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_finbot.errors import DataError, did_you_mean
+
+SUFFIXES = (".parquet", ".csv.gz", ".csv")
+"""What can be read, in the order in which one is preferred over the next."""
+
+NAMED_AT_MOST = 5
+"""Of many wrong cells or dates, this many are named and the rest counted."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TableFile:
+    """Columns of one file, in file order; those of a Parquet file's pandas index come first.
+
+    ``columns`` are pyarrow chunked arrays of equal length ``rows``.
+    """
+
+    path: str
+    names: tuple[str, ...]
+    columns: tuple[Any, ...]
+    rows: int
+    content: bytes | None
+    """The text of a CSV, to find line numbers in; ``None`` for Parquet."""
+
+    def where(self, row: int) -> str:
+        """``line 7`` (1-based, in a CSV) or ``row 7`` (1-based) for a 0-based row."""
+        if self.content is None:
+            return f"row {row + 1}"
+        filled = (number for number, line in enumerate(self.content.splitlines(), 1) if line)
+        return f"line {next(number for place, number in enumerate(filled) if place == row + 1)}"
+
+
+def suffix_of(name: str) -> str | None:
+    """The suffix of a readable file's name as it is spelled there, or ``None``."""
+    for suffix in SUFFIXES:
+        if name.lower().endswith(suffix):
+            return name[-len(suffix) :]
+    return None
+
+
+def stem_of(name: str) -> str:
+    """``AAPL`` of ``AAPL.csv.gz``: a file's name without the suffix that can be read."""
+    return name[: -len(suffix_of(name) or "")] or name
+
+
+def folded(name: str) -> str:
+    """``adjclose`` of ``Adj Close`` and ``adj_close``: names of columns that mean the same."""
+    return name.lower().replace(" ", "").replace("_", "")
+
+
+def require_exists(path: Path, setting: str) -> None:
+    """Raise DataError, naming a near neighbour, unless ``path`` is there."""
+    if path.exists():
+        return
+    near = did_you_mean(path.name, os.listdir(path.parent)) if path.parent.is_dir() else ""
+    raise DataError(f"{path}: no such file or folder ({setting}){near}")
+
+
+def some(items: Iterable[str], limit: int = NAMED_AT_MOST) -> str:
+    """``a, b, c and 4 more``: the first ``limit`` of ``items``, the rest counted."""
+    listed = list(items)
+    more = f" and {len(listed) - limit} more" if len(listed) > limit else ""
+    return ", ".join(listed[:limit]) + more
+
+
+def read_table_file(path: Path) -> TableFile:
+    """Read one file. Raises DataError where it is not there, not whole, or not a table."""
+    suffix = suffix_of(path.name)
+    if suffix is None:
+        raise DataError(f"{path}: cannot read this kind of file; expected .csv, .csv.gz or .parquet")
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such file") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if suffix.lower() == ".parquet":
+        return _checked(_read_parquet(path, content))
+    if suffix.lower() == ".csv.gz":
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, OSError, zlib.error) as error:
+            raise DataError(f"{path}: broken or incomplete gzip file: {error}") from error
+    return _checked(_read_csv(path, content))
+
+
+def _read_csv(path: Path, content: bytes) -> TableFile:
+    import pyarrow as pa
+    import pyarrow.csv as arrow_csv
+
+    # One thread: a run may be forked off this process later, and threads do not survive that.
+    options = arrow_csv.ReadOptions(use_threads=False)
+    try:
+        names = arrow_csv.open_csv(pa.BufferReader(content), read_options=options).schema.names
+        table = arrow_csv.read_csv(
+            pa.BufferReader(content),
+            read_options=options,
+            convert_options=arrow_csv.ConvertOptions(column_types={name: pa.string() for name in names}),
+        )
+    except pa.ArrowException as error:
+        raise DataError(f"{path}: not a readable CSV file: {error}") from error
+    stripped = tuple(name.strip() for name in names)
+    return TableFile(str(path), stripped, tuple(table.columns), table.num_rows, content)
+
+
+def _read_parquet(path: Path, content: bytes) -> TableFile:
+    import pyarrow as pa
+    import pyarrow.parquet as arrow_parquet
+
+    try:
+        file = arrow_parquet.ParquetFile(pa.BufferReader(content), pre_buffer=False)
+        table = file.read(use_threads=False)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: not a readable Parquet file: {error}") from error
+    metadata = table.schema.pandas_metadata or {}
+    index = [name for name in metadata.get("index_columns", []) if isinstance(name, str)]
+    order = [table.column_names.index(name) for name in index if name in table.column_names]
+    order += [number for number in range(table.num_columns) if number not in order]
+    return TableFile(
+        str(path),
+        tuple(table.column_names[number] for number in order),
+        tuple(table.column(number) for number in order),
+        table.num_rows,
+        None,
+    )
+
+
+def _checked(table: TableFile) -> TableFile:
+    if not table.rows:
+        raise DataError(f"{table.path}: no rows")
+    # The first name may be empty: an index without a name is written so.
+    unnamed = [str(number) for number, name in enumerate(table.names, 1) if not name and number > 1]
+    if unnamed:
+        raise DataError(f"{table.path}: column {some(unnamed)} has no name")
+    twice = sorted({name for name in table.names if table.names.count(name) > 1})
+    if twice:
+        raise DataError(f"{table.path}: columns that appear more than once: {some(twice)}")
+    return table
