@@ -57,7 +57,7 @@ def bare_loop(market: MarketData, rows: np.ndarray) -> np.ndarray:
         price = prices[begin]
         before = cash + (quantity * price).sum()
         after = before
-        for _ in range(6):
+        for _ in range(4):
             after = before - cost * (np.abs(weight * after / price - quantity) * price).sum()
         target = weight * after / price
         traded = target - quantity

@@ -164,7 +164,7 @@ class RunSpec:
     seed: int | None = None
     tags: tuple[str, ...] = ()
     reports: tuple[ReportName, ...] = ()
-    outputs: tuple[OutputFormat, ...] = ("parquet",)
+    outputs: tuple[OutputFormat, ...] = ()
     description: str = ""
     line: int = 0
     """1-based line of the run in its batch file; 0 when it did not come from a file."""
@@ -377,8 +377,8 @@ class RunRecord:
     """What is remembered of one attempt at one run; JSON-ready by :func:`record_to_json`.
 
     ``metrics`` maps a name to a number, or to ``None`` with its reason in
-    ``undefined_metrics``. ``series``, ``fills`` and ``marks`` are names of content in the
-    registry; ``data`` of the fingerprint names the table of data digests there.
+    ``undefined_metrics``. ``series``, ``fills`` and ``marks`` are hashes of tables, kept
+    in ``tables`` or as objects of the registry; ``data`` of the fingerprint names the table of data digests there.
     """
 
     run_id: str
@@ -403,8 +403,17 @@ class RunRecord:
     series: str | None = None
     fills: str | None = None
     marks: str | None = None
+    tables: Mapping[str, Mapping[str, list[Any]]] = dataclasses.field(default_factory=dict)
+    """Columns of ``series`` and ``fills`` that are small enough to travel in the record."""
     artifacts: tuple[str, ...] = ()
     """Files under the run's folder, relative to it."""
     seed: int | None = None
     peak_rss: int | None = None
     """Bytes; of the worker process so far, so an upper bound for the run."""
+    engine: str = ""
+    strategy: str = ""
+    bundle: str = ""
+    """Name of the bundle's file, where the run has one."""
+    start_date: str = ""
+    end_date: str = ""
+    tags: tuple[str, ...] = ()

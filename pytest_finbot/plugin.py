@@ -1,1 +1,94 @@
-"""pytest's door."""
+"""pytest's door. Thin, and light: nothing of ours is imported until a batch file is there."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_finbot.session.controller import Controller
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("finbot", "regression testing of trading backtests")
+    group.addoption(
+        "--finbot-batch",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="run the backtests of this batch file as tests (repeatable)",
+    )
+    group.addoption(
+        "--finbot-registry",
+        default=None,
+        metavar="FOLDER",
+        help="where runs are recorded (default: .finbot in the root folder)",
+    )
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    from pytest_finbot import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
+    """Collect the files of ``--finbot-batch`` like any file named on the command line."""
+    named: list[str] = early_config.known_args_namespace.finbot_batch
+    if named:
+        from pytest_finbot.session.discovery import absolute, split_node_id
+
+        collected = early_config.known_args_namespace.file_or_dir
+        already = {absolute(split_node_id(argument), early_config) for argument in collected}
+        for name in named:
+            path = absolute(name, early_config)
+            # `--finbot-batch F F::run` asks for one run of F, not for all of them as well.
+            if path not in already:
+                already.add(path)
+                args.append(str(path))
+                collected.append(str(path))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config, "workerinput"):
+        payload = config.workerinput.get("finbot")
+        if payload is not None:
+            from pytest_finbot.session.worker import WorkerPlugin
+
+            config.pluginmanager.register(
+                WorkerPlugin(config, payload, config.workerinput["workerid"]), "finbot-worker"
+            )
+        return
+    controller = _controller(config)
+    if controller is not None:
+        from pytest_finbot.session.hooks import ControllerPlugin
+
+        config.pluginmanager.register(ControllerPlugin(controller), "finbot-controller")
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> Generator[None, Any, Any]:
+    """``-n auto``: the machine's cores, unless the batch or FINBOT_MAX_WORKERS says less."""
+    cores = yield
+    controller = _controller(config)
+    return cores if controller is None else controller.workers(cores)
+
+
+def _controller(config: pytest.Config) -> Controller | None:
+    """This session's controller, made at first need: xdist asks before ``pytest_configure``."""
+    made: Controller | None
+    if not hasattr(config, "_finbot_controller"):
+        from pytest_finbot.session.discovery import find_batch_files
+
+        files = find_batch_files(config)
+        made = None
+        if files:
+            from pytest_finbot.session.controller import Controller
+
+            made = Controller.load(config, files)
+        config._finbot_controller = made  # type: ignore[attr-defined]
+    made = config._finbot_controller  # type: ignore[attr-defined]
+    return made

@@ -1,0 +1,79 @@
+"""One run through its phases. Whatever a run raises becomes part of its outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from pytest_finbot.contracts import PhaseResult, RunSpec
+from pytest_finbot.fingerprint import config_hash
+from pytest_finbot.pipeline.failure import Categorize, describe
+from pytest_finbot.pipeline.outcome import RunOutcome
+from pytest_finbot.pipeline.phases import PHASES, Phase, PhaseSkipped, environment_fingerprint
+
+
+class Log(Protocol):
+    """Receives ``phase_start`` and ``phase_result`` as they happen.
+
+    A line with ``flush`` must outlive the process from then on: what comes next is somebody
+    else's code, which may end it.
+    """
+
+    def __call__(self, kind: str, payload: Mapping[str, Any], *, flush: bool = True) -> None: ...
+
+
+def execute(
+    spec: RunSpec,
+    log: Log,
+    *,
+    categorize: Categorize | None = None,
+    phases: Sequence[Phase] = PHASES,
+) -> RunOutcome:
+    """Run ``spec`` through ``phases`` and return what came of it.
+
+    Nothing a run raises gets out, save KeyboardInterrupt; a failed critical phase makes
+    those after it skipped, with that reason.
+    """
+    run = RunOutcome(spec)
+    run.fingerprint["config"] = config_hash(spec)
+    environment_fingerprint(run)
+    stopped_by: str | None = None
+    for phase in phases:
+        if stopped_by is not None:
+            result = PhaseResult(phase.name, "skipped", 0.0, reason=f"phase {stopped_by} failed")
+        else:
+            log("phase_start", {"run": spec.name, "phase": phase.name}, flush=phase.foreign)
+            result = _execute_phase(phase, run, categorize)
+            if result.status == "failed" and phase.critical:
+                stopped_by = phase.name
+        run.phases.append(result)
+        log(
+            "phase_result",
+            {
+                "run": spec.name,
+                "phase": phase.name,
+                "status": result.status,
+                "seconds": round(result.seconds, 6),
+                "counters": dict(result.counters),
+                "reason": result.reason,
+            },
+            flush=False,
+        )
+    return run
+
+
+def _execute_phase(phase: Phase, run: RunOutcome, categorize: Categorize | None) -> PhaseResult:
+    began = time.perf_counter()
+    try:
+        counters = phase.handler(run)
+    except PhaseSkipped as skipped:
+        return PhaseResult(phase.name, "skipped", time.perf_counter() - began, reason=str(skipped))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - SystemExit and pytest's own skip are a run's failure too: a run cannot excuse itself
+        info = describe(error, phase.name, categorize)
+        run.errors.append(info)
+        reason = f"{info.type}: {info.message.splitlines()[0] if info.message else ''}"
+        return PhaseResult(phase.name, "failed", time.perf_counter() - began, reason=reason[:500])
+    return PhaseResult(phase.name, "success", time.perf_counter() - began, counters)

@@ -1,0 +1,50 @@
+"""What executing one run came to, before anything of it is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_finbot.contracts import (
+    CheckResult,
+    EngineResult,
+    ErrorInfo,
+    MarketData,
+    PhaseResult,
+    RunSpec,
+    RunStatus,
+)
+
+if TYPE_CHECKING:
+    from pytest_finbot.valuation.books import Books
+    from pytest_finbot.valuation.costs import CostAnalysis
+    from pytest_finbot.valuation.risk import RiskAnalysis
+
+
+@dataclass(slots=True, eq=False)
+class RunOutcome:
+    """Filled in phase by phase; what a phase did not reach stays empty."""
+
+    spec: RunSpec
+    phases: list[PhaseResult] = field(default_factory=list)
+    market: MarketData | None = None
+    result: EngineResult | None = None
+    books: Books | None = None
+    metrics: Mapping[str, float | int | str | None] = field(default_factory=dict)
+    undefined_metrics: Mapping[str, str] = field(default_factory=dict)
+    checks: list[CheckResult] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    risk: RiskAnalysis | None = None
+    costs: CostAnalysis | None = None
+    fingerprint: dict[str, Any] = field(default_factory=dict)
+    errors: list[ErrorInfo] = field(default_factory=list)
+    """One per failed phase, in order; the first is why the run failed."""
+
+    @property
+    def status(self) -> RunStatus:
+        return RunStatus.FAILED if self.errors else RunStatus.SUCCESS
+
+    @property
+    def error(self) -> ErrorInfo | None:
+        return self.errors[0] if self.errors else None

@@ -1,0 +1,155 @@
+"""The phases of one run, in order: each a name, a handler, and whether later ones need it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pytest_finbot.checks.accounting import check_books
+from pytest_finbot.checks.contract import check_result
+from pytest_finbot.contracts import CheckResult, EngineResult, MarketData, Verdict
+from pytest_finbot.engines.resolve import resolve_engine
+from pytest_finbot.errors import EngineError
+from pytest_finbot.market.store import load_market
+from pytest_finbot.pipeline.fingerprints import code_of, environment_of
+from pytest_finbot.pipeline.outcome import RunOutcome
+from pytest_finbot.strategies.factors import panel_factors
+from pytest_finbot.valuation.books import Books
+from pytest_finbot.valuation.costs import analyse_costs
+from pytest_finbot.valuation.metrics import compute_metrics
+from pytest_finbot.valuation.risk import analyse_risk
+
+Counters = Mapping[str, int]
+
+
+class PhaseSkipped(Exception):  # noqa: N818 - control flow, not an error
+    """Raised by a handler that has nothing to do; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """``critical``: if it fails, the phases after it are skipped.
+
+    ``foreign``: it runs code that is not ours, on files that are not ours.
+    """
+
+    name: str
+    handler: Callable[[RunOutcome], Counters]
+    critical: bool
+    foreign: bool = False
+
+
+def market_data(run: RunOutcome) -> Counters:
+    """Prices of the run's symbols in its window, checked."""
+    run.market = load_market(run.spec, panel_factors(run.spec))
+    if run.market.digest is not None:
+        run.fingerprint["data"] = {"hash": run.market.digest.hash, "field": run.market.field}
+    if run.spec.data.calendar is None:
+        run.checks.append(
+            CheckResult(
+                "calendar",
+                Verdict.SKIPPED,
+                "no data.calendar is given: sessions are those of the price file, gaps are not seen",
+            )
+        )
+    return {"sessions": len(run.market.sessions), "symbols": len(run.market.symbols)}
+
+
+def simulate(run: RunOutcome) -> Counters:
+    """The engine's backtest, held to its contract."""
+    spec, market = run.spec, _market(run)
+    engine = resolve_engine(spec.engine)
+    run.fingerprint["engine"] = {"name": engine.name, "version": engine.version()}
+    run.fingerprint["code"] = code_of(engine.modules(spec))
+    if spec.seed is not None:
+        random.seed(spec.seed)
+        np.random.seed(spec.seed)
+    result = engine.run(spec, market)
+    check_result(result, spec, market)
+    run.result = result
+    run.warnings.extend(result.warnings)
+    return {
+        "sessions": len(result.sessions),
+        "fills": len(result.fills),
+        "rejected_orders": len(result.rejected_orders),
+    }
+
+
+def marks(run: RunOutcome) -> Counters:
+    """Market values of every position at every session."""
+    result = _result(run)
+    run.books = Books(result)
+    held = result.quantity != 0
+    unmarked = int((held & ~np.isfinite(result.mark)).sum())
+    return {"positions": int(held.sum()), "positions_without_mark": unmarked}
+
+
+def analytics(run: RunOutcome) -> Counters:
+    """Metrics; what is undefined says why."""
+    metrics = compute_metrics(_result(run), _books(run))
+    run.metrics, run.undefined_metrics = metrics.values, metrics.undefined
+    return {"metrics": len(metrics.values), "undefined": len(metrics.undefined)}
+
+
+def risk(run: RunOutcome) -> Counters:
+    """Facts of the risk report, where one is asked for."""
+    if "risk" not in run.spec.reports:
+        raise PhaseSkipped("not asked for (reports: [risk])")
+    run.risk = analyse_risk(_result(run), _books(run))
+    return {"drawdowns": len(run.risk.drawdowns)}
+
+
+def costs(run: RunOutcome) -> Counters:
+    """Facts of the transaction cost analysis, where one is asked for."""
+    if "tca" not in run.spec.reports:
+        raise PhaseSkipped("not asked for (reports: [tca])")
+    run.costs = analyse_costs(_result(run), _books(run))
+    return {"fills": len(_result(run).fills)}
+
+
+def checks(run: RunOutcome) -> Counters:
+    """The books: every accounting identity of the result."""
+    found = check_books(_result(run), run.spec, _books(run))
+    run.checks.extend(found)
+    broken = [check for check in found if check.failed]
+    if broken:
+        raise EngineError(
+            f"the books of engine {run.spec.engine!r} do not add up:\n"
+            + "\n".join(f"{check.name}: {check.message}" for check in broken)
+        )
+    return {"checks": len(found)}
+
+
+PHASES = (
+    Phase("market_data", market_data, critical=True, foreign=True),
+    Phase("simulate", simulate, critical=True, foreign=True),
+    Phase("marks", marks, critical=True),
+    Phase("analytics", analytics, critical=False),
+    Phase("risk", risk, critical=False),
+    Phase("costs", costs, critical=False),
+    Phase("checks", checks, critical=False),
+)
+
+
+def environment_fingerprint(run: RunOutcome) -> None:
+    """Versions under which the run is executed."""
+    calendar = ("exchange-calendars",) if run.spec.data.calendar is not None else ()
+    run.fingerprint["environment"] = environment_of(calendar)
+
+
+def _market(run: RunOutcome) -> MarketData:
+    assert run.market is not None, "market_data is critical and comes first"
+    return run.market
+
+
+def _result(run: RunOutcome) -> EngineResult:
+    assert run.result is not None, "simulate is critical and comes first"
+    return run.result
+
+
+def _books(run: RunOutcome) -> Books:
+    assert run.books is not None, "marks is critical and comes first"
+    return run.books

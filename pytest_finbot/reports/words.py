@@ -1,0 +1,79 @@
+"""How values are spelled in Markdown, and how names and messages are kept from being markup."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+NOTHING = "\u2013"
+"""An en dash."""
+
+_ENTITIES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "&#64;"), ("$", "&#36;"))
+_INVISIBLE = frozenset(("Cc", "Cf", "Co", "Cs", "Zl", "Zp"))
+
+
+def money(value: Any) -> str:
+    """``612,168.59``; an en dash for what is undefined."""
+    return NOTHING if value is None else f"{value:,.2f}"
+
+
+def percent(value: Any) -> str:
+    """A fraction as ``12.35 %``."""
+    return NOTHING if value is None else f"{value * 100:.2f} %"
+
+
+def ratio(value: Any) -> str:
+    return NOTHING if value is None else f"{value:.3f}"
+
+
+def count(value: Any) -> str:
+    return NOTHING if value is None else f"{value:,}"
+
+
+def seconds(value: Any) -> str:
+    return NOTHING if value is None else f"{value:.3f} s"
+
+
+def metric(value: Any, name: str) -> str:
+    """A metric's value in the spelling of its unit."""
+    from pytest_finbot.valuation.metric_kinds import METRIC_KINDS, Unit
+
+    if value is None:
+        return NOTHING
+    unit = METRIC_KINDS[name].unit if name in METRIC_KINDS else None
+    spell = {Unit.CURRENCY: money, Unit.FRACTION: percent, Unit.RATIO: ratio, Unit.COUNT: count}
+    return spell[unit](value) if unit in spell else str(value)
+
+
+def plain(text: Any) -> str:
+    """``text`` as Markdown that shows exactly these characters and does nothing.
+
+    For table cells and sentences: no HTML, no mention, no emphasis, no mathematics, no
+    line break; control and bidirectional characters are shown as their code points.
+    """
+    cleaned = "".join(
+        character
+        if unicodedata.category(character) not in ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
+        else _code_point(character)
+        for character in " ".join(str(text).split())
+    )
+    cleaned = re.sub(r"([\\`*_{}\[\]!|~])", r"\\\1", cleaned)
+    for character, entity in _ENTITIES:
+        cleaned = cleaned.replace(character, entity)
+    return cleaned
+
+
+def name(text: Any) -> str:
+    """A run's, strategy's or file's name: as code where its characters are safe in it."""
+    return f"`{text}`" if re.fullmatch(r"[A-Za-z0-9_.:/-]+", str(text)) else plain(text)
+
+
+def cut(text: Any, limit: int) -> str:
+    """At most ``limit`` characters of ``text``, with an ellipsis where more were."""
+    whole = str(text)
+    return whole if len(whole) <= limit else whole[: limit - 1] + "…"
+
+
+def _code_point(character: str) -> str:
+    return f"U+{ord(character):04X}"

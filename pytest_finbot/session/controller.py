@@ -1,0 +1,258 @@
+"""A batch's life in the process that owns the session: validate, begin, watch, finish.
+
+The controller alone creates batches and writes summaries. It never executes a run under
+xdist, and forgets the specs once workers can read them from the manifest: its memory does
+not grow with what the runs are, only with how many there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_finbot.config.expand import Batch, load_batch
+from pytest_finbot.config.manifest import runs_to_json
+from pytest_finbot.contracts import RunSpec
+from pytest_finbot.errors import BatchFileError, FinbotError, Problem
+from pytest_finbot.registry import open_registry
+from pytest_finbot.registry.ids import new_batch_id
+from pytest_finbot.registry.segments import Durability
+from pytest_finbot.session.crashes import crash_record
+from pytest_finbot.session.discovery import absolute
+from pytest_finbot.session.finish import Finished, finish_batch
+from pytest_finbot.session.inspect import inspect_run
+from pytest_finbot.session.items import node_id
+from pytest_finbot.session.limits import worker_limit
+from pytest_finbot.session.output import OutputFolder
+from pytest_finbot.session.provenance import provenance
+from pytest_finbot.session.recording import OpenBatch
+
+if TYPE_CHECKING:
+    from pytest_finbot.registry.protocol import BatchWriter, Registry
+
+
+@dataclass(slots=True)
+class PlannedBatch:
+    """A batch file of this session, and the batch it becomes."""
+
+    batch: Batch
+    prefix: str
+    """Node ids of its runs begin with this."""
+    open: OpenBatch | None = None
+    folder: OutputFolder | None = None
+    writer: BatchWriter | None = None
+    expected: frozenset[str] | None = None
+    began: float = 0.0
+
+
+class Controller:
+    """The session's batches, from validated files to written summaries."""
+
+    def __init__(self, config: pytest.Config, batches: Sequence[Batch], registry_root: Path) -> None:
+        self.config = config
+        self.registry_root = registry_root
+        self.planned = [PlannedBatch(batch, f"{node_id(batch.path, config.rootpath)}::") for batch in batches]
+        self.cancelled: str | None = None
+        self.finished: list[Finished] = []
+        self._limits = [batch.max_workers for batch in batches if batch.max_workers is not None]
+        self._registry: Registry | None = None
+        # Batches of one session share its writers, so the strictest of them decides.
+        self.durability: Durability = (
+            "item" if any(batch.durability == "item" for batch in batches) else "second"
+        )
+
+    @classmethod
+    def load(cls, config: pytest.Config, files: Sequence[Path]) -> Controller:
+        """Read and validate every batch file; raises UsageError with all their problems."""
+        from pytest_finbot.session.collecting import import_from
+
+        import_from([*(path.parent for path in files), config.rootpath])
+        batches: list[Batch] = []
+        problems: list[Problem] = []
+        for path in files:
+            try:
+                batches.append(load_batch(path, inspect=inspect_run))
+            except BatchFileError as error:
+                problems.extend(error.problems)
+        problems.extend(_shared_outputs(batches))
+        if problems:
+            words = "\n".join(str(problem) for problem in problems)
+            number = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+            raise pytest.UsageError(f"finbot: {number}; nothing was run\n{words}")
+        root = config.option.finbot_registry
+        registry_root = (
+            Path(config.rootpath, ".finbot") if root is None else Path(config.invocation_params.dir, root)
+        )
+        return cls(config, batches, registry_root)
+
+    # ------------------------------------------------------------------ before any run
+
+    def workers(self, cores: int) -> int:
+        """How many workers ``-n auto`` means here."""
+        return worker_limit(cores, self._limits)
+
+    def specs(self) -> dict[Path, Sequence[RunSpec]]:
+        return {planned.batch.path: planned.batch.runs for planned in self.planned}
+
+    def begin(self) -> None:
+        """Create the batches: output folders taken, manifests written. Raises UsageError."""
+        now = datetime.now(UTC)
+        try:
+            self._registry = open_registry(self.registry_root, durability=self.durability)
+            for planned in self.planned:
+                self._begin(planned, self._registry, now)
+        except FinbotError as error:
+            self.release()
+            raise pytest.UsageError(f"finbot: {error}\nnothing was run") from error
+
+    def _begin(self, planned: PlannedBatch, registry: Registry, now: datetime) -> None:
+        batch = planned.batch
+        batch_id = new_batch_id(now)
+        planned.folder = OutputFolder(batch.output_root / batch.batch_name)
+        planned.folder.acquire(batch_id)
+        planned.open = OpenBatch(batch.path, batch_id, planned.folder.path)
+        planned.began = time.monotonic()
+        (planned.folder.path / batch.path.name).write_bytes(batch.text)
+        registry.create_batch(
+            {
+                "batch_id": batch_id,
+                "batch_name": batch.batch_name,
+                "description": batch.description,
+                "created_at": now.isoformat(timespec="milliseconds"),
+                "source": planned.prefix.removesuffix("::"),
+                "source_sha256": hashlib.sha256(batch.text).hexdigest(),
+                "output": str(planned.folder.path),
+                "durability": self.durability,
+                "provenance": provenance(batch.path.parent),
+                **runs_to_json(batch.runs),
+            }
+        )
+        planned.writer = registry.open_writer(batch_id, "main")
+
+    @property
+    def registry(self) -> Registry:
+        assert self._registry is not None, "asked for before begin()"
+        return self._registry
+
+    def open_batches(self) -> dict[Path, OpenBatch]:
+        return {planned.batch.path: planned.open for planned in self.planned if planned.open is not None}
+
+    def worker_payload(self) -> str:
+        """What a worker needs to find its batches; a string, for xdist carries only plain data."""
+        return json.dumps(
+            {
+                "registry": str(self.registry_root),
+                "durability": self.durability,
+                "batches": [
+                    {"path": str(batch.path), "batch_id": batch.batch_id, "output": str(batch.output)}
+                    for batch in self.open_batches().values()
+                ],
+            }
+        )
+
+    def forget_specs(self) -> None:
+        """Give back the memory of the specs; workers have them from the manifest."""
+        for planned in self.planned:
+            planned.batch = planned.batch.without_runs()
+
+    # ---------------------------------------------------------------- while runs go on
+
+    def expect(self, node_ids: Iterable[str]) -> None:
+        """Note which runs were selected: each of them owes a record."""
+        names: dict[str, list[str]] = {planned.prefix: [] for planned in self.planned}
+        for identifier in node_ids:
+            file, separator, name = identifier.partition("::")
+            if file + separator in names:
+                names[file + separator].append(name)
+        for planned in self.planned:
+            if planned.expected is None and names[planned.prefix]:
+                selected = names[planned.prefix]
+                planned.expected = frozenset(selected)
+                assert planned.writer is not None, "expected before begin()"
+                planned.writer.append(
+                    "begin",
+                    {
+                        "at": _now(),
+                        "expected": selected,
+                        "deselected": planned.batch.run_count - len(selected),
+                    },
+                )
+
+    def crashed(self, identifier: str, worker: str) -> str | None:
+        """Record that ``worker`` died during a run; what to tell, or None if it is not ours."""
+        file, separator, name = identifier.partition("::")
+        for planned in self.planned:
+            if planned.prefix == file + separator and planned.open is not None and planned.writer is not None:
+                manifest = self.registry.manifest(planned.open.batch_id)
+                record = crash_record(manifest, planned.open, name, worker)
+                planned.writer.append("crash", record)
+                return str(record["error"]["message"])
+        return None
+
+    # ------------------------------------------------------------------------ afterwards
+
+    def finish(self, exitstatus: int) -> int:
+        """Write the summaries; the session's exit status, never 0 unless every run is a success."""
+        try:
+            for planned in self.planned:
+                if planned.open is None or planned.writer is None or planned.folder is None:
+                    continue
+                if planned.expected is None:
+                    planned.writer.close()
+                    self.registry.discard_empty(planned.open.batch_id)
+                    self.finished.append(Finished.nothing_selected(planned.batch.batch_name))
+                    continue
+                if self.cancelled is not None:
+                    planned.writer.append("cancel", {"at": _now(), "reason": self.cancelled})
+                planned.writer.append("end", {"at": _now(), "exitstatus": exitstatus})
+                planned.writer.close()
+                seconds = time.monotonic() - planned.began
+                self.finished.append(finish_batch(self.registry, planned.batch, planned.open, seconds))
+        finally:
+            self.release()
+        if exitstatus != pytest.ExitCode.OK:
+            return exitstatus
+        if not all(finished.green for finished in self.finished):
+            return int(pytest.ExitCode.TESTS_FAILED)
+        asked_for = {absolute(name, self.config) for name in self.config.option.finbot_batch}
+        if any(planned.expected is None and planned.batch.path in asked_for for planned in self.planned):
+            # Asked for by name, and none of its runs was run: other tests do not make up for it.
+            return int(pytest.ExitCode.NO_TESTS_COLLECTED)
+        return exitstatus
+
+    def release(self) -> None:
+        for planned in self.planned:
+            if planned.folder is not None:
+                planned.folder.release()
+
+
+def _shared_outputs(batches: Sequence[Batch]) -> list[Problem]:
+    """Two batch files of one session must not write one folder."""
+    first: dict[Path, Batch] = {}
+    problems = []
+    for batch in batches:
+        folder = batch.output_root / batch.batch_name
+        other = first.setdefault(folder, batch)
+        if other is not batch:
+            problems.append(
+                Problem(
+                    str(batch.path),
+                    0,
+                    "batch_name",
+                    f"{batch.batch_name!r} writes the same folder {folder} as {other.path}; "
+                    "expected another batch_name or output_root",
+                )
+            )
+    return problems
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,73 @@
+"""The batch's output folder: held by one session at a time, cleared of the batch before."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import filelock
+
+from pytest_finbot.errors import ParameterError, RegistryError
+
+MARKER = ".finbot-output.json"
+"""Says that a folder was written by this plugin, hence may be cleared by it."""
+OURS = ("runs", "logs", "batch_summary.csv", "batch_summary.json", "batch_summary.md")
+
+
+class OutputFolder:
+    """``output_root/batch_name`` while a session writes it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: filelock.BaseFileLock | None = None
+
+    def acquire(self, batch_id: str) -> None:
+        """Take the folder for ``batch_id`` and clear what an earlier batch left in it.
+
+        Raises ParameterError where another session holds it, or where it has contents of
+        these names that were not written here; RegistryError where it cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.path / ".finbot.lock")
+            lock.acquire(blocking=False)
+        except filelock.Timeout:
+            raise ParameterError(
+                f"{self.path} is being written by another session{self._holder()}; wait for it to end, "
+                "or give this batch another output_root or batch_name"
+            ) from None
+        except OSError as error:
+            raise RegistryError(f"cannot write the output folder {self.path}: {error}") from error
+        self._lock = lock
+        self._clear()
+        marker = {"batch_id": batch_id, "pid": os.getpid()}
+        (self.path / MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
+
+    def release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _holder(self) -> str:
+        try:
+            held = json.loads((self.path / MARKER).read_text(encoding="utf-8"))
+            return f" (process {held['pid']}, {held['batch_id']})"
+        except (OSError, ValueError, KeyError):
+            return ""  # it has the lock and has not written its name yet
+
+    def _clear(self) -> None:
+        left = [name for name in OURS if (self.path / name).exists()]
+        if left and not (self.path / MARKER).exists():
+            self.release()
+            raise ParameterError(
+                f"{self.path} holds {', '.join(left)} that pytest-finbot did not write, and would replace; "
+                "move them away, or give this batch another output_root or batch_name"
+            )
+        for name in left:
+            target = self.path / name
+            if target.is_dir() and not target.is_symlink():
+                shutil.rmtree(target)
+            else:
+                target.unlink()

@@ -1,0 +1,44 @@
+"""Names and messages are shown as they are, and are never markup."""
+
+import pytest
+
+from pytest_finbot.reports.words import cut, metric, money, name, percent, plain
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("a|b", r"a\|b"),
+        ("</details>", "&lt;/details&gt;"),
+        ("@team", "&#64;team"),
+        ("$x$", "&#36;x&#36;"),
+        ("**loud**", r"\*\*loud\*\*"),
+        ("two\nlines", "two lines"),
+        ("`code`", r"\`code\`"),
+        ("bidi\u202eabc", "bidiU+202Eabc"),
+        ("bell\x07", "bellU+0007"),
+        ("été 📈", "été 📈"),
+    ],
+)
+def test_text_in_a_table_does_nothing(said, shown):
+    assert plain(said) == shown
+
+
+def test_names_are_code_where_that_is_safe():
+    assert name("sixty_forty") == "`sixty_forty`"
+    assert name("pkg.module:callable") == "`pkg.module:callable`"
+    assert name("a`|b") == r"a\`\|b"
+
+
+def test_values_are_spelled_in_their_units():
+    assert money(612168.594) == "612,168.59"
+    assert percent(-0.34093) == "-34.09 %"
+    assert money(None) == "\u2013"
+    assert metric(0.5, "max_drawdown") == "50.00 %"
+    assert metric(12.0, "final_nav") == "12.00"
+    assert metric("2020-03-23", "max_drawdown_trough") == "2020-03-23"
+
+
+def test_a_cut_text_shows_that_it_was_cut():
+    assert cut("abcdef", 4) == "abc…"
+    assert cut("abcd", 4) == "abcd"

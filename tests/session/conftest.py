@@ -1,0 +1,88 @@
+"""A small project of a user's: prices, a batch file, code of their own."""
+
+from __future__ import annotations
+
+import csv
+import json
+import textwrap
+
+import pytest
+
+PRICES = """\
+Date,AAA,BBB
+2020-01-02,10,20
+2020-01-03,11,19
+2020-01-06,12,21
+2020-01-07,11,22
+2020-01-08,13,20
+2020-01-09,14,23
+"""
+
+BATCH = """\
+batch_name: small
+defaults:
+  data: {path: prices.csv}
+  strategy: fixed_weights
+  symbols: [AAA, BBB]
+  start_date: 2020-01-02
+  end_date: 2020-01-09
+  start_capital: 1000
+runs:
+"""
+
+
+class Project:
+    """A folder with a batch file, and what pytest leaves in it."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester = pytester
+        self.path = pytester.path
+        self.write("prices.csv", PRICES)
+
+    def write(self, name: str, text: str) -> None:
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text), encoding="utf-8")
+
+    def batch(self, runs: str, name: str = "finbot.yaml", head: str = BATCH) -> None:
+        """Write a batch file with these lines under ``runs:``."""
+        self.write(name, head + textwrap.indent(textwrap.dedent(runs), "  "))
+
+    def pytest(
+        self, *options: str, batch: str | None = "finbot.yaml", timeout: float = 90
+    ) -> pytest.RunResult:
+        """Run pytest as a user would, in a process of its own."""
+        named = [] if batch is None else ["--finbot-batch", batch]
+        return self.pytester.runpytest_subprocess("-p", "no:cacheprovider", *named, *options, timeout=timeout)
+
+    @property
+    def output(self):
+        return self.path / "output" / "small"
+
+    def summary(self) -> dict:
+        """The machine-readable summary, strictly parsed."""
+
+        def refuse(word: str) -> None:
+            raise AssertionError(f"{word} is not JSON")
+
+        return json.loads((self.output / "batch_summary.json").read_text(), parse_constant=refuse)
+
+    def rows(self) -> dict[str, dict[str, str]]:
+        with (self.output / "batch_summary.csv").open(newline="") as file:
+            return {row["run"]: row for row in csv.DictReader(file)}
+
+    def statuses(self) -> dict[str, str]:
+        return {name: row["status"] for name, row in self.rows().items()}
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+    # Settings of whoever runs these tests are not part of the story.
+    for variable in (
+        "PYTEST_ADDOPTS",
+        "PYTEST_XDIST_WORKER",
+        "PYTEST_XDIST_AUTO_NUM_WORKERS",
+        "FINBOT_MAX_WORKERS",
+    ):
+        monkeypatch.delenv(variable, raising=False)
+    return Project(pytester)

@@ -1,0 +1,257 @@
+"""Runs that go wrong: each is told and recorded, and none harms its neighbours."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+NEIGHBOURS = """\
+- {id: before, rebalance_freq: D}
+- {id: bad, strategy: "ours:bad"}
+- {id: after, rebalance_freq: D, costs: {commission_bps: 5}}
+"""
+WORKERS = pytest.mark.parametrize("workers", ["0", "2"])
+
+
+def run_with(project, code, workers):
+    project.write("ours.py", code)
+    project.batch(NEIGHBOURS)
+    return project.pytest("-n", workers)
+
+
+def neighbours_are_whole(project):
+    runs = {run["name"]: run for run in project.summary()["runs"]}
+    for name, final_nav in (("before", None), ("after", None)):
+        assert runs[name]["status"] == "success"
+        assert runs[name]["metrics"]["final_nav"] > 1000, final_nav
+        assert (project.output / "runs" / name / "series.parquet").is_file()
+    assert project.summary()["status"] == "partial"
+    return runs["bad"]
+
+
+@WORKERS
+def test_a_strategy_that_raises(project, workers):
+    code = """
+    def bad(spec, market):
+        return helper(market)
+
+    def helper(market):
+        raise ValueError("no signal today")
+    """
+    result = run_with(project, code, workers)
+    result.assert_outcomes(passed=2, failed=1)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        [
+            "*finbot.yaml:11: run bad: engine_error in phase simulate*",
+            "*ours.py*in helper*",
+            "*ValueError: no signal today*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*pytest_finbot/pipeline*")
+    error = neighbours_are_whole(project)["error"]
+    assert (error["category"], error["phase"], error["type"]) == ("engine_error", "simulate", "ValueError")
+    assert "in helper" in error["traceback"]
+
+
+@WORKERS
+def test_weights_of_the_wrong_shape_are_told_without_a_traceback(project, workers):
+    code = """
+    import numpy as np
+
+    def bad(spec, market):
+        return np.ones((3, 7))
+    """
+    result = run_with(project, code, workers)
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*finbot.yaml:11: run bad: engine_error in phase simulate*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    message = neighbours_are_whole(project)["error"]["message"]
+    assert "(3, 7)" in message
+    assert "(6, 2)" in message
+
+
+@WORKERS
+def test_weights_that_are_not_a_number(project, workers):
+    code = """
+    import numpy as np
+    from pytest_finbot.contracts import TargetWeights
+
+    def bad(spec, market):
+        return TargetWeights(np.array([2]), np.array([[0.5, np.nan]]))
+    """
+    run_with(project, code, workers).assert_outcomes(passed=2, failed=1)
+    message = neighbours_are_whole(project)["error"]["message"]
+    assert "2020-01-06" in message
+    assert "BBB" in message
+
+
+@WORKERS
+def test_a_run_that_skips_itself_is_not_excused(project, workers):
+    code = """
+    import pytest
+
+    def bad(spec, market):
+        pytest.skip("not in the mood")
+    """
+    result = run_with(project, code, workers)
+    result.assert_outcomes(passed=2, failed=1)
+    assert neighbours_are_whole(project)["status"] == "failed"
+
+
+def test_a_run_that_kills_its_worker_costs_only_itself(project):
+    code = """
+    import os
+
+    def bad(spec, market):
+        os._exit(3)
+    """
+    result = run_with(project, code, "2")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*died while it executed run bad*"])
+    bad = neighbours_are_whole(project)
+    assert bad["error"]["category"] == "crash"
+    assert bad["strategy"] == "ours:bad"
+
+
+def test_a_run_that_ends_the_only_process_leaves_what_was_recorded(project):
+    project.write("ours.py", "import os\n\ndef bad(spec, market):\n    os._exit(3)\n")
+    project.batch(NEIGHBOURS)
+    assert project.pytest("-n", "0").ret == 3
+    recorded = [
+        json.loads(line)
+        for segment in (project.path / ".finbot").glob("batches/*/*/*/*.jsonl")
+        for line in segment.read_text().splitlines()
+    ]
+    ended = [line for line in recorded if line["kind"] == "run"]
+    assert [line["name"] for line in ended] == ["before"]
+    assert ended[0]["status"] == "success"
+
+
+@WORKERS
+def test_a_run_that_sleeps_is_waited_for(project, workers):
+    code = """
+    import time
+    import numpy as np
+
+    def bad(spec, market):
+        time.sleep(1.5)
+        return np.full((6, 2), 0.25)
+    """
+    run_with(project, code, workers).assert_outcomes(passed=3)
+    assert set(project.statuses().values()) == {"success"}
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_an_interrupt_while_a_run_sleeps_keeps_what_ended(project, workers):
+    project.write(
+        "ours.py",
+        """
+        import time
+
+        def bad(spec, market):
+            open("asleep", "w").close()
+            time.sleep(60)
+        """,
+    )
+    project.batch(NEIGHBOURS)
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "--finbot-batch",
+            "finbot.yaml",
+            "-n",
+            workers,
+            "-p",
+            "no:cacheprovider",
+        ],
+        cwd=project.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not (project.path / "asleep").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == pytest.ExitCode.INTERRUPTED, said
+    summary = project.summary()
+    assert summary["status"] == "cancelled"
+    runs = {run["name"]: run for run in summary["runs"]}
+    assert runs["before"]["status"] == "success"
+    assert runs["bad"]["status"] == "not_run"
+
+
+def test_a_broken_identity_fails_the_run_with_the_day_and_the_asset(project):
+    project.write(
+        "engines.py",
+        """
+        import numpy as np
+        from pytest_finbot.contracts import EngineResult, Fills
+
+        def lying(spec, market):
+            quantity = np.zeros(market.close.shape)
+            quantity[3:, 1] = 5.0          # five units from nowhere
+            cash = np.full(len(market.sessions), spec.start_capital)
+            nav = cash + (quantity * market.close).sum(axis=1)
+            return EngineResult.of(
+                sessions=market.sessions, assets=market.symbols, nav=nav, cash=cash,
+                quantity=quantity, mark=market.close, start_cash=spec.start_capital,
+            )
+        """,
+    )
+    project.batch("- {id: lying, engine: 'engines:lying'}\n- {id: honest}\n")
+    result = project.pytest()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        ["*books of engine 'engines:lying' do not add up*", "*quantity_roll*2020-01-07*"]
+    )
+    checks = {check["name"]: check for check in project.summary()["runs"][0]["checks"]}
+    broken = checks["quantity_roll"]
+    assert (broken["verdict"], broken["session"], broken["asset"]) == ("error", "2020-01-07", "BBB")
+
+
+def test_an_exit_inside_a_hook_that_loses_a_run_is_not_green(project):
+    """xdist ends with 0 where a protocol hook raises; the missing record is what is seen."""
+    project.write(
+        "conftest.py",
+        """
+        import pytest
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_runtest_protocol(item):
+            if item.name == "bad":
+                return True  # claims to have run it
+        """,
+    )
+    project.write("ours.py", "def bad(spec, market):\n    raise ValueError\n")
+    project.batch(NEIGHBOURS)
+    result = project.pytest("-n", "2")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*2 of 3 runs succeeded, 1 not run*"])
+    assert project.statuses()["bad"] == "not_run"
+
+
+def test_a_plugin_can_say_what_category_an_exception_has(project):
+    project.write(
+        "conftest.py",
+        """
+        from pytest_finbot.contracts import ErrorCategory
+
+        def pytest_finbot_categorize_error(error, phase):
+            if "feed" in str(error):
+                return ErrorCategory.DATA
+        """,
+    )
+    project.write("ours.py", "def bad(spec, market):\n    raise ValueError('the feed is stale')\n")
+    project.batch(NEIGHBOURS)
+    project.pytest()
+    assert project.rows()["bad"]["error_category"] == "data_error"

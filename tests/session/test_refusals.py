@@ -1,0 +1,139 @@
+"""What is refused before anything runs, and never with exit status 0."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+ONE_RUN = "- {id: held}\n"
+USAGE = pytest.ExitCode.USAGE_ERROR
+WORKERS = pytest.mark.parametrize("workers", ["0", "2", "auto"])
+
+
+@WORKERS
+def test_every_mistake_of_a_batch_file_is_told_at_once(project, workers):
+    project.batch(
+        """\
+        - {id: one, strateggy: x}
+        - {id: one, start_date: 2020-13-45}
+        - {id: three, params: {weights: {AAA: lots}}}
+        - {id: four, engine: portfoleo}
+        """
+    )
+    result = project.pytest("-n", workers)
+    assert result.ret == USAGE
+    result.stderr.fnmatch_lines(
+        [
+            "*nothing was run*",
+            "*finbot.yaml:10:*strateggy*did you mean 'strategy'*",
+            "*finbot.yaml:11:*one*",
+            "*finbot.yaml:11:*2020-13-45*",
+            "*finbot.yaml:12: runs[[]2].params.weights.AAA:*",
+            "*finbot.yaml:13: runs[[]3].engine: unknown engine 'portfoleo'; did you mean 'portfolio'*",
+        ],
+        consecutive=False,
+    )
+    assert not (project.path / ".finbot").exists()
+    assert not (project.path / "output").exists()
+
+
+@WORKERS
+def test_a_batch_file_that_is_not_there(project, workers):
+    result = project.pytest("-n", workers, batch="nowhere.yaml")
+    assert result.ret == USAGE
+    result.stderr.fnmatch_lines(["*nowhere.yaml*"])
+
+
+@WORKERS
+def test_a_batch_file_without_runs_is_not_green(project, workers):
+    project.write("finbot.yaml", "batch_name: small\nruns: []\n")
+    result = project.pytest("-n", workers)
+    assert result.ret == USAGE
+
+
+def test_a_selection_that_leaves_no_run_of_a_named_batch_is_not_green(project):
+    project.batch(ONE_RUN)
+    project.write("test_ordinary.py", "def test_ordinary():\n    pass\n")
+    for workers in ("0", "2"):
+        result = project.pytest("test_ordinary.py", "-k", "ordinary", "-n", workers)
+        assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+        result.stdout.fnmatch_lines(["*small: no run was selected*"])
+    assert list((project.path / ".finbot").glob("batches/*/*/*")) == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not os.path.exists("/proc"), reason="root writes anywhere")
+def test_an_unwritable_registry_is_not_green(project):
+    project.batch(ONE_RUN)
+    project.write("blocked", "a file where a folder should be")
+    result = project.pytest("--finbot-registry", "blocked/registry")
+    assert result.ret == USAGE
+    result.stderr.fnmatch_lines(["*blocked*"])
+
+
+def test_an_output_folder_with_somebody_elses_runs_is_left_alone(project):
+    project.batch(ONE_RUN)
+    project.write("output/small/runs/precious.txt", "mine")
+    result = project.pytest()
+    assert result.ret == USAGE
+    result.stderr.fnmatch_lines(["*output/small holds runs that pytest-finbot did not write*"])
+    assert (project.output / "runs/precious.txt").read_text() == "mine"
+
+
+def test_the_output_of_the_batch_before_does_not_stay(project):
+    project.batch("- {id: old}\n")
+    project.pytest().assert_outcomes(passed=1)
+    project.batch("- {id: new}\n")
+    project.pytest().assert_outcomes(passed=1)
+    assert [path.name for path in (project.output / "runs").iterdir()] == ["new"]
+    assert len(list((project.path / ".finbot").glob("batches/*/*/*"))) == 2
+
+
+def test_a_second_session_on_the_same_folder_stops_and_nothing_is_mixed(project):
+    project.write(
+        "ours.py",
+        """
+        import time
+        import numpy as np
+
+        def slow(spec, market):
+            open("asleep", "w").close()
+            time.sleep(4)
+            return np.full((6, 2), 0.5)
+        """,
+    )
+    project.batch("- {id: slow, strategy: 'ours:slow'}\n")
+    first = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "--finbot-batch", "finbot.yaml", "-p", "no:cacheprovider"],
+        cwd=project.path,
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while not (project.path / "asleep").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    second = project.pytest()
+    assert second.ret == USAGE
+    second.stderr.fnmatch_lines(
+        [f"*output/small is being written by another session (process {first.pid}, batch-*"]
+    )
+    assert first.wait(60) == 0
+    assert project.statuses() == {"slow": "success"}
+    assert len(list((project.path / ".finbot").glob("batches/*/*/*"))) == 1
+
+
+def test_two_batch_files_that_write_one_folder_are_refused(project):
+    project.batch(ONE_RUN)
+    project.batch(ONE_RUN, name="finbot_too.yaml")
+    result = project.pytest("--finbot-batch", "finbot_too.yaml")
+    assert result.ret == USAGE
+    result.stderr.fnmatch_lines(["*writes the same folder*"])
+
+
+def test_a_bad_file_that_was_only_found_stops_the_session_too(project):
+    project.write("tests/finbot_bad.yaml", "batch_name: x\nrunz: []\n")
+    project.write("tests/test_ordinary.py", "def test_ordinary():\n    pass\n")
+    for workers in ("0", "2"):
+        result = project.pytest("tests", "-n", workers, batch=None)
+        assert result.ret == USAGE
+        result.stderr.fnmatch_lines(["*finbot_bad.yaml*runz*"])
