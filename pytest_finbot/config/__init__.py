@@ -1,0 +1,1 @@
+"""Batch file -> validated models -> expanded runs. Start at :func:`expand.load_batch`."""

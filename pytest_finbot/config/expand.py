@@ -1,0 +1,153 @@
+"""A batch file, read, validated and expanded: every problem of it, or every run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from pytest_finbot.config.files import Files
+from pytest_finbot.config.level import Level, read_level
+from pytest_finbot.config.merge import Merger
+from pytest_finbot.config.models import BatchHead, BatchModel, DefaultsModel
+from pytest_finbot.config.problems import Findings, Place, describe
+from pytest_finbot.config.source import Document, read_document
+from pytest_finbot.contracts import RunSpec
+from pytest_finbot.errors import BatchFileError, Problem
+
+Inspect = Callable[[RunSpec], Iterable[tuple[Place, str]]]
+"""What a higher layer finds wrong with a run: a key's path within the run, and a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch file, ready to be run. ``text`` is the file as it was, for the record."""
+
+    path: Path
+    """Absolute."""
+    text: bytes
+    batch_name: str
+    description: str
+    output_root: Path
+    """Absolute; outputs go to ``output_root / batch_name``."""
+    max_workers: int | None
+    durability: Literal["item", "second"]
+    runs: tuple[RunSpec, ...]
+    run_count: int
+    """Runs of the file; stays when :meth:`without_runs` lets go of them."""
+
+    def without_runs(self) -> Batch:
+        """The same batch without its specs, which may be most of a process's memory."""
+        return dataclasses.replace(self, runs=())
+
+
+def load_batch(path: Path, *, inspect: Inspect | None = None) -> Batch:
+    """Read a batch file. Relative paths in it are relative to its own folder.
+
+    ``inspect`` is called with every run that could be resolved, and what it finds is told
+    with everything else, located in the run or in the defaults.
+
+    Raises BatchFileError with every problem of the file and of the files it names.
+    """
+    document = read_document(path)
+    findings = Findings(document.shown, document.positions)
+    files = Files(path)
+    head = _head(document, findings)
+    defaults = _defaults(document, findings, files, head)
+    runs = _runs(document, findings, files)
+    specs = _specs(document, findings, Merger(defaults, head.engine, findings, files), runs, inspect)
+    problems = _all_problems(document, findings, files)
+    if problems:
+        raise BatchFileError(problems)
+    return Batch(
+        path=files.folder / path.name,
+        text=document.content,
+        batch_name=head.batch_name,
+        description=head.description,
+        output_root=Path(files.absolute(head.output_root)),
+        max_workers=head.max_workers,
+        durability=head.durability,
+        runs=specs,
+        run_count=len(specs),
+    )
+
+
+def _head(document: Document, findings: Findings) -> BatchHead:
+    """The batch's own keys; those that are wrong are told, and stand at their defaults."""
+    given = {key: value for key, value in document.root.items() if key not in ("defaults", "runs")}
+    try:
+        return BatchHead.model_validate(given)
+    except ValidationError as error:
+        findings.add_invalid((), error, BatchModel)
+        bad = {detail["loc"][0] for detail in error.errors(include_url=False)}
+    sound = {key: value for key, value in given.items() if key not in bad}
+    return BatchHead.model_validate({"batch_name": "unnamed", **sound})
+
+
+def _defaults(document: Document, findings: Findings, files: Files, head: BatchHead) -> Level:
+    raw = document.root.get("defaults")
+    raw = {} if raw is None else raw  # a section with all its lines commented out
+    level = read_level(raw, ("defaults",), findings, files)
+    if level is None:
+        return Level(("defaults",), {}, bad={*DefaultsModel.model_fields})
+    if document.root.get("engine", head.engine) != head.engine:
+        level.bad.add("engine")
+    elif "engine" in document.root and level.values.get("engine", head.engine) != head.engine:
+        findings.add(("engine",), "engine and defaults.engine differ; keep one")
+    return level
+
+
+def _runs(document: Document, findings: Findings, files: Files) -> list[Level]:
+    if "runs" not in document.root:
+        findings.add(("runs",), "missing; a batch needs runs", at=())
+        return []
+    raw = document.root["runs"]
+    if not isinstance(raw, list):
+        findings.add(("runs",), f"expected a list of runs, got {describe(raw)}")
+        return []
+    if not raw:
+        findings.add(("runs",), "no runs; a batch needs at least one")
+    levels = (read_level(run, ("runs", number), findings, files) for number, run in enumerate(raw))
+    return [level for level in levels if level is not None]
+
+
+def _specs(
+    document: Document, findings: Findings, merger: Merger, runs: Sequence[Level], inspect: Inspect | None
+) -> tuple[RunSpec, ...]:
+    specs = []
+    first: dict[str, Level] = {}
+    for run in runs:
+        line = document.positions.line(run.place)
+        if run.id is not None:
+            # The id becomes a folder, and some file systems do not tell "A" from "a".
+            earlier = first.setdefault(run.id.casefold(), run)
+            if earlier is not run:
+                _tell_duplicate(run, earlier, document, findings)
+        spec = merger.spec(run, line)
+        if spec is None:
+            continue
+        specs.append(spec)
+        for place, message in inspect(spec) if inspect is not None else ():
+            findings.add(merger.owner(run, place), message)
+    return tuple(specs)
+
+
+def _tell_duplicate(run: Level, earlier: Level, document: Document, findings: Findings) -> None:
+    line = document.positions.line(earlier.place)
+    aside = (
+        "" if earlier.id == run.id else f" (as '{earlier.id}'; ids become folders, where case may not count)"
+    )
+    findings.add((*run.place, "id"), f"the id '{run.id}' is already that of the run on line {line}{aside}")
+
+
+def _all_problems(document: Document, findings: Findings, files: Files) -> list[Problem]:
+    """Of the batch file first, by line; then file by file of those it names."""
+    own = {*document.problems, *findings.sorted()}
+    problems = sorted(own, key=lambda problem: (problem.line, problem.key, problem.message))
+    for shown in sorted(files.problems):
+        problems.extend(files.problems[shown])
+    return problems

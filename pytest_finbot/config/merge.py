@@ -1,0 +1,158 @@
+"""Defaults and a run put together: one RunSpec, or what the run still needs."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pytest_finbot.config.files import PRICES, Files
+from pytest_finbot.config.level import PLAIN, SECTIONS, Level
+from pytest_finbot.config.models import DEFAULT_CAPITAL
+from pytest_finbot.config.problems import Findings, Place
+from pytest_finbot.contracts import CostSpec, DataSpec, FactorBundle, ReportName, RunSpec
+
+REPORTS: Final[tuple[ReportName, ...]] = ("summary", "risk", "tca")
+
+_ESSENTIAL: Final = frozenset(
+    {"engine", "strategy", "params", "symbols", "bundle_path", "factors_path", "start_date", "end_date"}
+)
+"""Keys without which nobody can tell whether the rest of a run makes sense."""
+
+_NOT_GIVEN: Final = object()
+
+
+class Merger:
+    """Puts each run on top of the batch's defaults.
+
+    Nothing is copied that two runs can share: a run that says nothing about its data has the
+    defaults' own DataSpec.
+    """
+
+    def __init__(self, defaults: Level, engine: str, findings: Findings, files: Files) -> None:
+        self._defaults = defaults
+        self._findings = findings
+        self._files = files
+        given = defaults.values
+        self._plain: dict[str, Any] = {
+            "engine": engine,
+            "strategy": "",
+            "params": {},
+            "start_capital": DEFAULT_CAPITAL,
+            **{name: value for name, value in given.items() if name in PLAIN or name in ("tags", "outputs")},
+        }
+        self._data_given: dict[str, Any] = given.get("data", {})
+        self._costs_given: dict[str, Any] = given.get("costs", {})
+        self._costs = CostSpec(**self._costs_given)
+        self._reports = _reports(REPORTS[:0], given)
+        self._data: DataSpec | None = None
+        self._bad_defaults = frozenset(defaults.bad)
+        self._told_prices = False
+
+    def spec(self, run: Level, line: int) -> RunSpec | None:
+        """The run, resolved; ``None`` where it is too broken to be looked at further.
+
+        What is wrong is noted. A run may come back although something of it is wrong, so
+        that a higher layer can still look at what is right.
+        """
+        values, bad = run.values, run.bad
+        if self._bad_defaults:
+            overridden = (run.raw.keys() - SECTIONS) | values.keys() & {"symbols"}
+            bad = bad | (self._bad_defaults - overridden)
+        merged = self._plain.copy()
+        for name, value in values.items():
+            if name == "params":
+                merged["params"] = {**merged["params"], **value} if merged["params"] else value
+            elif name in merged or name in PLAIN or name in ("tags", "outputs"):
+                merged[name] = value
+        bundle_path, bundle = self._bundle(values)
+        symbols = values.get("symbols") or self._defaults.values.get("symbols")
+        if symbols is None and bundle is not None and bundle_path is not None:
+            universe = self._files.universe(bundle, bundle_path)
+            symbols = None if universe is None else self._files.symbols(universe)
+            if universe is not None and symbols is None:
+                bad = bad | {"symbols"}
+        complete = self._complete(run, merged, symbols, bad)
+        data = self._data_of(run, bad)
+        if not complete or not bad.isdisjoint(_ESSENTIAL) or run.id is None:
+            return None
+        return RunSpec(
+            name=run.id,
+            symbols=symbols or (),
+            data=data,
+            costs=CostSpec(**{**self._costs_given, **values["costs"]}) if "costs" in values else self._costs,
+            bundle=bundle,
+            bundle_path=bundle_path,
+            factors_path=self._factors_path(values, bundle),
+            reports=_reports(self._reports, values),
+            line=line,
+            **merged,
+        )
+
+    def owner(self, run: Level, place: Place) -> Place:
+        """Where the file says what ``place`` within the run says: in the run, or in defaults."""
+        for level in (run, self._defaults):
+            if place and level.gives(place):
+                return (*level.place, *level.spelling(place))
+        return (*run.place, *place)
+
+    # ------------------------------------------------------------------ what is missing
+
+    def _complete(
+        self, run: Level, merged: dict[str, Any], symbols: tuple[str, ...] | None, bad: set[str]
+    ) -> bool:
+        missing = [name for name in ("start_date", "end_date") if name not in merged and name not in bad]
+        if not merged["strategy"] and ":" not in merged["engine"] and bad.isdisjoint(("strategy", "engine")):
+            missing.insert(0, "strategy")
+        if not symbols and bad.isdisjoint(("symbols", "bundle_path")):
+            missing.append("symbols")
+        for name in missing:
+            words = "symbols or symbols_file" if name == "symbols" else name
+            message = f"missing; a run needs {words}, here or in defaults"
+            self._findings.add((*run.place, name), message, at=run.place)
+        start, end = merged.get("start_date"), merged.get("end_date")
+        if start is not None and end is not None and start > end:
+            own = run.raw.keys() & {"start_date", "end_date"}
+            place = run.place if own else self._defaults.place
+            at = run.place if own else (*place, "start_date")
+            self._findings.add(place, f"start_date {start} is after end_date {end}", at=at)
+            return False
+        return not missing
+
+    # ------------------------------------------------------------------------ parts
+
+    def _bundle(self, values: dict[str, Any]) -> tuple[str | None, FactorBundle | None]:
+        path = values["bundle_path"] if "bundle_path" in values else self._defaults.values.get("bundle_path")
+        return path, None if path is None else self._files.bundle(path)
+
+    def _factors_path(self, values: dict[str, Any], bundle: FactorBundle | None) -> str | None:
+        given = values.get("factors_path", self._defaults.values.get("factors_path", _NOT_GIVEN))
+        if given is not _NOT_GIVEN:
+            return str(given) if given is not None else None
+        return self._files.factors() if bundle is not None else None
+
+    def _data_of(self, run: Level, bad: set[str]) -> DataSpec:
+        if "data" in run.values or "data" in bad:
+            return self._data_spec(run, {**self._data_given, **run.values.get("data", {})}, bad)
+        if self._data is None:
+            self._data = self._data_spec(run, self._data_given, bad)
+        return self._data
+
+    def _data_spec(self, run: Level, given: dict[str, Any], bad: set[str]) -> DataSpec:
+        path = given.get("path")
+        if path is None and "data" not in bad:
+            path = self._files.prices()
+            if path is None and not self._told_prices:
+                self._told_prices = True
+                message = f"no prices: give data.path, or put {', '.join(PRICES[:3])} or a folder {PRICES[3]}"
+                self._findings.add((*run.place, "data", "path"), f"{message}/ beside the batch file")
+        # A file that is missing has been told of; the rest of the run can still be looked at.
+        return DataSpec(**{**given, "path": path or ""})
+
+
+def _reports(inherited: tuple[ReportName, ...], values: dict[str, Any]) -> tuple[ReportName, ...]:
+    """Reports wanted, in one order: a list replaces what is inherited, flags change it."""
+    if "reports" not in values and "report_flags" not in values:
+        return inherited
+    wanted = set(values.get("reports", inherited))
+    for report, on in values.get("report_flags", {}).items():
+        (wanted.add if on else wanted.discard)(report)
+    return tuple(report for report in REPORTS if report in wanted)

@@ -1,0 +1,143 @@
+"""The keys of a batch file. Their JSON Schema is ``BatchModel.model_json_schema()``.
+
+``defaults`` and every run are checked each by itself, as a part of a run; what a run needs
+in all is known once the two are put together (see :mod:`pytest_finbot.config.expand`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from pytest_finbot.config.fields import (
+    Amount,
+    BatchName,
+    FilePath,
+    IsoDate,
+    Local,
+    Name,
+    Positive,
+    RunId,
+    Seed,
+    Strict,
+    Symbols,
+    Tag,
+)
+from pytest_finbot.config.older_form import OlderKeys
+from pytest_finbot.contracts import CostBooking, FillTiming, OutputFormat, RebalanceFreq, ReportName, Units
+
+DEFAULT_CAPITAL = 100_000.0
+"""Currency units a run starts with where the file says nothing."""
+
+
+class DataModel(Strict):
+    """Where prices are and how they are read."""
+
+    noun: ClassVar[str] = "data"
+
+    source: Local = "local"
+    path: FilePath = ""
+    field: Literal["close", "adj_close"] = "close"
+    calendar: str | None = None
+    missing: Literal["error"] = "error"
+    open_path: FilePath | None = None
+
+
+class CostsModel(Strict):
+    """What trading costs: basis points of traded value, currency per share."""
+
+    noun: ClassVar[str] = "costs"
+
+    commission_bps: Amount = 0.0
+    commission_per_share: Amount = 0.0
+    slippage_bps: Amount = 0.0
+    booking: CostBooking = "targeted"
+
+
+class DefaultsModel(OlderKeys):
+    """Keys that a run may have and ``defaults`` may give to all."""
+
+    noun: ClassVar[str] = "a run"
+
+    description: str = ""
+    engine: Name = "portfolio"
+    strategy: str = ""
+    params: dict[str, Any] = Field(default_factory=dict)
+    symbols: Symbols = Field(default_factory=list)
+    symbols_file: FilePath = ""
+    bundle_path: FilePath | None = None
+    factors_path: FilePath | None = None
+    start_date: IsoDate | None = None
+    end_date: IsoDate | None = None
+    start_capital: Positive = DEFAULT_CAPITAL
+    data: DataModel = Field(default_factory=DataModel)
+    rebalance_freq: RebalanceFreq = "M"
+    costs: CostsModel = Field(default_factory=CostsModel)
+    fill: FillTiming = "close"
+    units: Units = "fractional"
+    min_trade: Amount = 0.0
+    max_gross_exposure: Positive | None = None
+    seed: Seed | None = None
+    tags: list[Tag] = Field(default_factory=list)
+    reports: list[ReportName] = Field(default_factory=list)
+    outputs: list[OutputFormat] = Field(default_factory=list)
+
+
+class RunModel(DefaultsModel):
+    """One run: its id, and whatever it does not take from ``defaults``."""
+
+    id: RunId
+
+
+class BatchHead(Strict):
+    """The batch's own keys."""
+
+    noun: ClassVar[str] = "a batch"
+
+    batch_name: BatchName
+    description: str = ""
+    output_root: FilePath = "output"
+    engine: Name = "portfolio"
+    max_workers: int | None = Field(default=None, ge=1)
+    durability: Literal["item", "second"] = "item"
+
+
+class BatchModel(BatchHead):
+    """A whole batch file."""
+
+    defaults: DefaultsModel = Field(default_factory=DefaultsModel)
+    runs: list[RunModel] = Field(min_length=1)
+
+
+class FactorModel(Strict):
+    """One factor of a bundle; weights are relative to one another."""
+
+    noun: ClassVar[str] = "a factor"
+
+    name: Name
+    weight: Amount
+    direction: Literal["positive", "negative"] = "positive"
+
+
+class BundleOptionsModel(Strict):
+    """How each session's cross-section of a factor is treated before factors are added."""
+
+    noun: ClassVar[str] = "options"
+
+    winsorize: bool = False
+    winsorize_limits: list[float] = Field(default_factory=lambda: [0.01, 0.99], min_length=2, max_length=2)
+    zscore: bool = True
+    neutralize_by: Any = None
+
+
+class BundleModel(Strict):
+    """A factor bundle's file."""
+
+    noun: ClassVar[str] = "a factor bundle"
+
+    universe: str | None = None
+    factor_set: str | None = None
+    horizon_days: int | None = Field(default=None, ge=1)
+    factors: list[FactorModel] = Field(min_length=1)
+    options: BundleOptionsModel = Field(default_factory=BundleOptionsModel)
