@@ -97,9 +97,9 @@ def test_a_key_given_twice_is_told_with_both_lines(tmp_path):
 
 
 def test_what_is_inside_the_second_of_two_equal_keys_has_its_own_line():
-    tree = read("a: {x: 1}\nb: 2\na:\n  y: 1\n")
+    tree = read("b: 2\na: {x: 1}\na:\n  y: 1\n")
     assert tree.root == {"a": {"y": 1}, "b": 2}
-    assert [tree.positions.line(path) for path in (("a",), ("b",), ("a", "y"))] == [3, 2, 4]
+    assert [tree.positions.line(path) for path in (("a",), ("b",), ("a", "y"))] == [3, 1, 4]
 
 
 def test_a_duplicate_inside_a_value_that_a_duplicate_replaced_is_told_too(tmp_path):
