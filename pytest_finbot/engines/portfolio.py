@@ -160,18 +160,19 @@ def _trade(
         price = prices[k]
         value = quantity * price
         nav = cash + float(total(value))
-        if nav <= 0.0 and not bankrupt:
+        rates = any_rates.at(price)
+        target = weights[k]
+        after = nav
+        if targeted and not bankrupt and nav > 0.0:
+            trade, size, cost, after = targeted_trades(target, value, nav, rates)
+        if after <= 0.0 and not bankrupt:
             bankrupt = True
             warnings.append(
-                f"NAV is {nav:,.2f} on {market.sessions[begin]}: all positions were closed and "
-                "nothing was traded afterwards"
+                f"NAV is {nav:,.2f} on {market.sessions[begin]}, which does not pay for the next trades: "
+                "all positions were closed and nothing was traded afterwards"
             )
-        rates = any_rates.at(price)
-        target = np.zeros(assets) if bankrupt else weights[k]
-        if targeted and not bankrupt:
-            trade, size, cost, after = targeted_trades(target, value, nav, rates)
-        else:
-            trade, after = target * nav - value, nav
+        if bankrupt or not targeted:
+            trade = -value if bankrupt else target * nav - value
             size = np.abs(trade)
             cost = rates.of(trade, size)
         least = NOISE * abs(nav)

@@ -78,7 +78,8 @@ def targeted_trades(
     """Trades [N] in value after which the weights hold, their size, their cost, NAV after it.
 
     ``held`` [N] is the value held of each asset, ``nav`` the NAV before costs (currency).
-    Raises ParameterError where trading would cost the whole NAV.
+    Where trading would cost all of a small NAV, everything held is sold instead, and the NAV
+    returned is zero or less. Raises ParameterError where costs exceed what is traded.
     """
     after = nav
     for _ in range(_MAX_STEPS):
@@ -94,10 +95,12 @@ def targeted_trades(
             break
         after -= excess / slope
         if after <= 0.0:
-            break
+            size = np.abs(held)
+            cost = rates.of(-held, size)
+            return -held, size, cost, min(0.0, nav - cost)
     raise ParameterError(
-        "costs: trading to the target weights would cost the whole NAV; "
-        "expected commissions and slippage well below the price"
+        "costs: commissions and slippage are as large as the values traded; "
+        "expected basis points and currency a unit, well below the price"
     )
 
 

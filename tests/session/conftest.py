@@ -27,6 +27,7 @@ defaults:
   start_date: 2020-01-02
   end_date: 2020-01-09
   start_capital: 1000
+  outputs: [parquet]
 runs:
 """
 

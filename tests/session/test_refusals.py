@@ -27,11 +27,11 @@ def test_every_mistake_of_a_batch_file_is_told_at_once(project, workers):
     result.stderr.fnmatch_lines(
         [
             "*nothing was run*",
-            "*finbot.yaml:10:*strateggy*did you mean 'strategy'*",
-            "*finbot.yaml:11:*one*",
-            "*finbot.yaml:11:*2020-13-45*",
-            "*finbot.yaml:12: runs[[]2].params.weights.AAA:*",
-            "*finbot.yaml:13: runs[[]3].engine: unknown engine 'portfoleo'; did you mean 'portfolio'*",
+            "*finbot.yaml:11:*strateggy*did you mean 'strategy'*",
+            "*finbot.yaml:12:*one*",
+            "*finbot.yaml:12:*2020-13-45*",
+            "*finbot.yaml:13: runs[[]2].params.weights.AAA:*",
+            "*finbot.yaml:14: runs[[]3].engine: unknown engine 'portfoleo'; did you mean 'portfolio'*",
         ],
         consecutive=False,
     )
