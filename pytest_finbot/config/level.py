@@ -131,7 +131,10 @@ def _take(level: Level, model: DefaultsModel, findings: Findings, files: Files) 
     _take_symbols(level, given, said, findings, files)
     for name in ("bundle_path", "factors_path"):
         if name in given:
-            values[name] = _present(level, (name,), said[name], findings, files)
+            a_panel_may_be_a_folder = name == "factors_path"
+            values[name] = _present(
+                level, (name,), said[name], findings, files, folder_too=a_panel_may_be_a_folder
+            )
     if "data" in values:
         data = values["data"]
         data.pop("source", None)

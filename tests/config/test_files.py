@@ -55,6 +55,13 @@ def test_a_factors_file_that_is_named_is_used(folder):
     assert folder.runs("- {id: a, factors_path: other/f.parquet}").runs[0].factors_path == str(panel)
 
 
+def test_a_folder_of_factors_is_a_panel_but_no_bundle(folder):
+    panel = folder.write("panel/momentum.csv", "").parent
+    assert folder.runs("- {id: a, factors_path: panel}").runs[0].factors_path == str(panel)
+    (problem,) = folder.run_problems("- {id: a, bundle_path: panel}")
+    assert problem.message == "'panel' is a folder; expected a file"
+
+
 @pytest.mark.parametrize(
     ("keys", "key"),
     [
