@@ -15,12 +15,12 @@ _INVISIBLE = frozenset(("Cc", "Cf", "Co", "Cs", "Zl", "Zp"))
 
 def money(value: Any) -> str:
     """``612,168.59``; an en dash for what is undefined."""
-    return NOTHING if value is None else f"{value:,.2f}"
+    return NOTHING if value is None else _unsigned_zero(f"{value:,.2f}")
 
 
 def percent(value: Any) -> str:
     """A fraction as ``12.35 %``."""
-    return NOTHING if value is None else f"{value * 100:.2f} %"
+    return NOTHING if value is None else _unsigned_zero(f"{value * 100:.2f}") + " %"
 
 
 def ratio(value: Any) -> str:
@@ -73,6 +73,11 @@ def cut(text: Any, limit: int) -> str:
     """At most ``limit`` characters of ``text``, with an ellipsis where more were."""
     whole = str(text)
     return whole if len(whole) <= limit else whole[: limit - 1] + "…"
+
+
+def _unsigned_zero(spelled: str) -> str:
+    """``0.00`` where rounding left ``-0.00``, which reads like a loss."""
+    return spelled.lstrip("-") if not spelled.strip("-0.,") else spelled
 
 
 def _code_point(character: str) -> str:

@@ -79,7 +79,7 @@ class Controller:
         problems: list[Problem] = []
         for path in files:
             try:
-                batches.append(load_batch(path, inspect=inspect_run))
+                batches.append(load_batch(_as_named(path), inspect=inspect_run))
             except BatchFileError as error:
                 problems.extend(error.problems)
         problems.extend(_shared_outputs(batches))
@@ -232,6 +232,12 @@ class Controller:
         for planned in self.planned:
             if planned.folder is not None:
                 planned.folder.release()
+
+
+def _as_named(path: Path) -> Path:
+    """``path`` as short as messages want it: relative where it lies below the current folder."""
+    folder = Path.cwd()
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
 
 
 def _shared_outputs(batches: Sequence[Batch]) -> list[Problem]:

@@ -83,10 +83,11 @@ def failure_text(file: str, spec: RunSpec, failure: RunFailedError) -> str:
     """One screen about a failed run: where it stands, what was wrong, what raised it."""
     error = failure.error
     where = f"{file}:{spec.line}" if spec.line else file
-    lines = [f"{where}: run {spec.name}: {error.category} in phase {error.phase}"]
+    first, *rest = error.message.splitlines() or [""]
+    said = first if error.expected else f"{error.type}: {first}"
+    lines = [f"{error.category} in {error.phase}: {said}", *(f"  {line}" for line in rest)]
+    lines += ["", f"{where}: run {spec.name}"]
     if error.traceback is not None:
         lines += ["", error.traceback.rstrip()]
-    else:
-        lines += [f"  {line}" for line in error.message.splitlines()]
     lines += ["", f"recorded as {failure.run_id}"]
     return "\n".join(lines)

@@ -66,4 +66,4 @@ def _names_in_panel(path: str, modified: int, size: int) -> tuple[str, ...]:
     """Factors in the panel at ``path``, read once for all runs that name it as it is now."""
     from pytest_finbot.market.factor_panel import panel_factor_names
 
-    return panel_factor_names(path)
+    return panel_factor_names(Path(path))

@@ -33,6 +33,9 @@ def test_names_are_code_where_that_is_safe():
 def test_values_are_spelled_in_their_units():
     assert money(612168.594) == "612,168.59"
     assert percent(-0.34093) == "-34.09 %"
+    assert percent(-1e-9) == "0.00 %"
+    assert money(-0.001) == "0.00"
+    assert money(-100) == "-100.00"
     assert money(None) == "\u2013"
     assert metric(0.5, "max_drawdown") == "50.00 %"
     assert metric(12.0, "final_nav") == "12.00"

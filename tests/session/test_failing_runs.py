@@ -46,7 +46,8 @@ def test_a_strategy_that_raises(project, workers):
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
         [
-            "*finbot.yaml:12: run bad: engine_error in phase simulate*",
+            "engine_error in simulate: ValueError: no signal today",
+            "finbot.yaml:12: run bad",
             "*ours.py*in helper*",
             "*ValueError: no signal today*",
         ]
@@ -67,7 +68,7 @@ def test_weights_of_the_wrong_shape_are_told_without_a_traceback(project, worker
     """
     result = run_with(project, code, workers)
     result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(["*finbot.yaml:12: run bad: engine_error in phase simulate*"])
+    result.stdout.fnmatch_lines(["engine_error in simulate: *(3, 7)*", "finbot.yaml:12: run bad"])
     result.stdout.no_fnmatch_line("*Traceback*")
     message = neighbours_are_whole(project)["error"]["message"]
     assert "(3, 7)" in message
