@@ -1,0 +1,316 @@
+"""A batch's status and counts, worked out from its segments and never kept anywhere.
+
+Lines of the controller: ``begin`` {at, expected, deselected}, ``crash`` (the record of a run
+whose process died), ``cancel`` {at, reason}, ``end`` {at, exitstatus}. Lines of those who
+execute: ``start`` {name, attempt, at} and ``run`` (the record). Other kinds are passed over.
+
+Of several records of one run the highest attempt wins, then the word of the process that
+executed it over the controller's crash record, then the latest. In which order segments are
+read makes no difference.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from pytest_finbot.contracts import BatchStatus, ErrorCategory, RunStatus
+from pytest_finbot.errors import RegistryError
+from pytest_finbot.registry.durable import telling
+from pytest_finbot.registry.layout import segments
+from pytest_finbot.registry.records import check_envelope
+from pytest_finbot.registry.segments import Line, LineProblem, read_segment, segment_name
+from pytest_finbot.registry.strict_json import decode
+
+_OPEN_FILES = 32
+"""Segments kept open while records are read; a batch may have more than a process may open."""
+
+
+class _Final(NamedTuple):
+    """Where a run's record is. The larger of two is the one that counts.
+
+    A tuple, not the record: 10,000 runs cost a few megabytes whatever they recorded.
+    """
+
+    attempt: int
+    own: bool
+    finished_at: str
+    offset: int
+    length: int
+    status: str
+    category: str
+    segment: int
+
+
+def fold_batch(folder: Path, *, writer_alive: bool | None = None) -> BatchFold:
+    """Fold the segments in a batch's folder.
+
+    ``writer_alive`` is what the caller knows of the controller's process: False makes of a
+    batch that began and did not end one that is over. Raises RegistryError where a segment
+    cannot be read or holds a line of a newer version; lines that cannot be read are
+    ``problems``.
+    """
+    folding = _Folding()
+    for number, path in enumerate(segments(folder)):
+        folding.read(number, path)
+    return folding.result(writer_alive)
+
+
+@dataclass(frozen=True, eq=False)
+class BatchFold:
+    """What a batch has come to. Names are in the order in which they were expected."""
+
+    status: BatchStatus
+    expected: tuple[str, ...]
+    """Runs that owe a record."""
+    deselected: int
+    """Runs of the batch file that were never asked for."""
+    error_categories: Mapping[str, int]
+    """Failed runs by category; one that does not say is ``unknown``."""
+    cancel_reason: str | None
+    problems: tuple[str, ...]
+    """Everything that is not as it should be, each with its file and line where it has one."""
+    _paths: tuple[Path, ...]
+    _finals: Mapping[str, _Final]
+    _started: Mapping[str, int]
+
+    @property
+    def expected_count(self) -> int:
+        return len(self.expected)
+
+    @property
+    def recorded(self) -> int:
+        """Expected runs that have a record."""
+        return len(self._finals)
+
+    @property
+    def success(self) -> int:
+        return self.recorded - self.failed
+
+    @property
+    def failed(self) -> int:
+        return sum(self.error_categories.values())
+
+    @property
+    def not_run_count(self) -> int:
+        return self.expected_count - self.recorded
+
+    @cached_property
+    def not_run(self) -> tuple[str, ...]:
+        """Expected runs without a record: never a success."""
+        return tuple(name for name in self.expected if name not in self._finals)
+
+    @cached_property
+    def unfinished(self) -> tuple[str, ...]:
+        """Runs whose last attempt was started and left no record."""
+        return tuple(
+            name
+            for name in self.expected
+            if name in self._started
+            and (name not in self._finals or self._finals[name].attempt < self._started[name])
+        )
+
+    @cached_property
+    def attempts(self) -> dict[str, int]:
+        """The highest attempt known of each expected run, 0 where none was started."""
+        return {
+            name: max(self._started.get(name, 0), self._finals[name].attempt if name in self._finals else 0)
+            for name in self.expected
+        }
+
+    def records(self, order: Iterable[str] | None = None) -> Iterator[dict[str, Any]]:
+        """The record of each run that has one, as JSON without its envelope.
+
+        ``order`` names the runs, all expected ones by default. One record is in memory at a
+        time. Raises RegistryError where a segment has changed or gone since the fold.
+        """
+        for _, record in self._read(self.expected if order is None else order):
+            if record is not None:
+                yield record
+
+    def expected_records(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        """Each expected run with its record, or None for one that is not run."""
+        return self._read(self.expected)
+
+    def _read(self, names: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        files: dict[int, BinaryIO] = {}
+        try:
+            for name in names:
+                final = self._finals.get(name)
+                if final is None:
+                    yield name, None
+                    continue
+                path = self._paths[final.segment]
+                with telling("read", path):
+                    if final.segment not in files:
+                        if len(files) == _OPEN_FILES:
+                            files.pop(next(iter(files))).close()
+                        files[final.segment] = path.open("rb")
+                    file = files[final.segment]
+                    file.seek(final.offset)
+                    raw = file.read(final.length)
+                yield name, _record(raw, name, path)
+        finally:
+            for file in files.values():
+                file.close()
+
+
+class _Begin(NamedTuple):
+    at: str
+    ended: bool
+    expected: list[str]
+    deselected: int
+
+
+@dataclass(slots=True)
+class _Folding:
+    """What the lines read so far come to."""
+
+    paths: list[Path] = field(default_factory=list)
+    problems: list[LineProblem] = field(default_factory=list)
+    begins: list[_Begin] = field(default_factory=list)
+    cancels: list[tuple[str, str]] = field(default_factory=list)
+    finals: dict[str, _Final] = field(default_factory=dict)
+    started: dict[str, int] = field(default_factory=dict)
+
+    def read(self, number: int, path: Path) -> None:
+        """Add a segment. A controller's session is one segment: its begin, its end."""
+        self.paths.append(path)
+        begin: _Begin | None = None
+        for line in read_segment(path, self.problems):
+            kind = line.value["kind"]
+            try:
+                if kind in ("run", "crash"):
+                    self._final(number, line, own=kind == "run")
+                elif kind == "start":
+                    name, attempt = _text(line, "name"), _number(line, "attempt", 1)
+                    self.started[name] = max(attempt, self.started.get(name, 0))
+                elif kind == "begin":
+                    if begin is not None:
+                        self.begins.append(begin)
+                    begin = _Begin(
+                        _text(line, "at"), False, _names(line, "expected"), _number(line, "deselected", 0)
+                    )
+                elif kind == "cancel":
+                    self.cancels.append((_text(line, "at"), _text(line, "reason")))
+                elif kind == "end" and begin is not None:
+                    begin = begin._replace(ended=True)
+            except ValueError as error:
+                message = f"the {kind} line cannot be used and is not counted: {error}"
+                self.problems.append(LineProblem(segment_name(path), line.number, message))
+        if begin is not None:
+            self.begins.append(begin)
+
+    def _final(self, segment: int, line: Line, *, own: bool) -> None:
+        name, status = _text(line, "name"), RunStatus(_text(line, "status"))
+        category = ""
+        if status == RunStatus.FAILED:
+            error = line.value.get("error")
+            said = error.get("category") if isinstance(error, dict) else None
+            category = sys.intern(said) if isinstance(said, str) and said else ErrorCategory.UNKNOWN.value
+        final = _Final(
+            _number(line, "attempt", 1),
+            own,
+            _text(line, "finished_at"),
+            line.offset,
+            line.length,
+            status.value,
+            category,
+            segment,
+        )
+        known = self.finals.get(name)
+        if known is None or final > known:
+            self.finals[name] = final
+
+    def result(self, writer_alive: bool | None) -> BatchFold:
+        self.begins.sort()
+        expected = tuple(dict.fromkeys(name for begin in self.begins for name in begin.expected))
+        # A resumed batch begins again with fewer runs; all of them together are in the file.
+        runs = max((len(set(begin.expected)) + begin.deselected for begin in self.begins), default=0)
+        owed = set(expected)
+        strangers = sorted(name for name in self.finals if name not in owed)
+        finals = {name: final for name, final in self.finals.items() if name in owed}
+        categories = Counter(f.category for f in finals.values() if f.status == RunStatus.FAILED)
+        status = batch_status(
+            begun=bool(self.begins),
+            over=bool(self.begins) and (self.begins[-1].ended or writer_alive is False),
+            cancelled=bool(self.cancels),
+            expected=len(expected),
+            success=len(finals) - categories.total(),
+            failed=categories.total(),
+        )
+        return BatchFold(
+            status=status,
+            expected=expected,
+            deselected=max(runs - len(expected), 0),
+            error_categories=dict(sorted(categories.items())),
+            cancel_reason=min(self.cancels)[1] if self.cancels else None,
+            problems=(*map(str, self.problems), *self._about(strangers)),
+            _paths=tuple(self.paths),
+            _finals=finals,
+            _started=self.started,
+        )
+
+    def _about(self, strangers: list[str]) -> Iterator[str]:
+        if strangers and not self.begins:
+            yield f"{len(strangers):,} runs are recorded, but no line tells that the batch began: none counts"
+            return
+        for name in strangers:
+            where = segment_name(self.paths[self.finals[name].segment])
+            yield f"{where}: run {name!r} is recorded but was not expected; it is not counted"
+
+
+def batch_status(
+    *, begun: bool, over: bool, cancelled: bool, expected: int, success: int, failed: int
+) -> BatchStatus:
+    """The status that counts of records come to.
+
+    Cancelled stays cancelled. Completed is only what expects runs and has a success of
+    each; a batch that expects nothing proves nothing, and is partial when it is over.
+    """
+    if cancelled:
+        return BatchStatus.CANCELLED
+    if not begun:
+        return BatchStatus.PENDING
+    if expected > 0 and success == expected:
+        return BatchStatus.COMPLETED
+    if not over:
+        return BatchStatus.RUNNING
+    return BatchStatus.FAILED if success == 0 and failed > 0 else BatchStatus.PARTIAL
+
+
+def _record(raw: bytes, name: str, path: Path) -> dict[str, Any]:
+    try:
+        record = check_envelope(decode(raw), segment_name(path))
+    except ValueError:
+        record = {}
+    if record.get("name") != name:
+        raise RegistryError(f"{path} changed while it was read: the record of run {name} is no longer there")
+    del record["v"], record["kind"]
+    return record
+
+
+def _text(line: Line, key: str) -> str:
+    value = line.value.get(key)
+    if not isinstance(value, str):
+        raise ValueError(f"{key} is {value!r}, expected text")
+    return value
+
+
+def _number(line: Line, key: str, least: int) -> int:
+    value = line.value.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{key} is {value!r}, expected a whole number from {least} on")
+    return value
+
+
+def _names(line: Line, key: str) -> list[str]:
+    value = line.value.get(key)
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"{key} is not a list of names")
+    return value

@@ -1,0 +1,122 @@
+"""Records as JSON, and the envelope every line and manifest of the registry comes in.
+
+A line is ``{"v": 1, "kind": …, …}``. What a reader does not know it leaves alone; a version
+older than its own it upgrades in memory, a newer one it refuses.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any
+
+from pytest_finbot.contracts import (
+    CheckResult,
+    ErrorCategory,
+    ErrorInfo,
+    PhaseResult,
+    RunRecord,
+    RunStatus,
+    Verdict,
+)
+from pytest_finbot.errors import RegistryError
+
+VERSION = 1
+"""Version of lines and manifests. There has been no other, so nothing is upgraded yet."""
+
+_FIELDS: dict[type[Any], tuple[str, ...]] = {
+    kind: tuple(field.name for field in dataclasses.fields(kind))
+    for kind in (RunRecord, ErrorInfo, PhaseResult, CheckResult)
+}
+
+
+def envelope(kind: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """``payload`` as a line of the given kind. Raises ValueError if it brings its own v or kind."""
+    if "v" in payload or "kind" in payload:
+        raise ValueError(f"the payload of a {kind!r} line must not have a key 'v' or 'kind'")
+    return {"v": VERSION, "kind": kind, **payload}
+
+
+def check_envelope(value: Any, where: str) -> dict[str, Any]:
+    """``value`` if it is a line this version understands.
+
+    Raises RegistryError, naming ``where``, for a newer version; ValueError for what is no
+    line at all.
+    """
+    if not isinstance(value, dict):
+        raise ValueError(f"a JSON object was expected, not {type(value).__name__}")
+    version = value.get("v")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ValueError(f"version {version!r} is not a whole number from 1 on")
+    if version > VERSION:
+        raise RegistryError(
+            f"{where} has version {version}, this pytest-finbot reads up to {VERSION}; upgrade pytest-finbot"
+        )
+    if not isinstance(value.get("kind"), str):
+        raise ValueError("it has no kind")
+    return value
+
+
+def record_to_json(record: RunRecord) -> dict[str, Any]:
+    """``record`` as plain JSON values, a key a field. Raises RegistryError for keys that are no text."""
+    plain: dict[str, Any] = _plain(record)
+    return plain
+
+
+def record_from_json(value: Mapping[str, Any]) -> RunRecord:
+    """The record of a ``run`` or ``crash`` line, with or without its envelope.
+
+    Keys this version does not know are ignored, fields it knows and does not find take
+    their defaults. Raises RegistryError where a required field is missing, has a value
+    unheard of, or the line is of a newer version.
+    """
+    where = f"record of run {value.get('run_id') or value.get('name')!r}"
+    if "v" in value:
+        try:
+            check_envelope(dict(value), where)
+        except ValueError as error:
+            raise RegistryError(f"{where}: {error}") from error
+    known = {name: value[name] for name in _FIELDS[RunRecord] if name in value}
+    try:
+        known["status"] = RunStatus(known["status"])
+        if known.get("error") is not None:
+            error_info = _known(ErrorInfo, known["error"])
+            known["error"] = ErrorInfo(**{**error_info, "category": ErrorCategory(error_info["category"])})
+        known["phases"] = tuple(
+            PhaseResult(**_known(PhaseResult, phase)) for phase in known.get("phases", ())
+        )
+        known["checks"] = tuple(
+            CheckResult(**{**_known(CheckResult, check), "verdict": Verdict(check["verdict"])})
+            for check in known.get("checks", ())
+        )
+        for name in ("warnings", "artifacts", "tags"):
+            known[name] = tuple(known.get(name, ()))
+        return RunRecord(**known)
+    except KeyError as error:
+        raise RegistryError(f"{where} has no {error}") from error
+    except (TypeError, ValueError) as error:
+        raise RegistryError(f"{where} cannot be read: {error}") from error
+
+
+def _known(kind: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value[name] for name in _FIELDS[kind] if name in value}
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses, mappings and tuples as dicts and lists; anything else as it is."""
+    if value is None or type(value) in (str, int, float, bool):
+        return value
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str):  # json.dumps would quietly write text for it
+                raise RegistryError(f"a record has the key {key!r}; expected text")
+        return {key: _plain(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(child) for child in value]
+    fields = _FIELDS.get(type(value))
+    if fields is not None:
+        return {name: _plain(getattr(value, name)) for name in fields}
+    return value

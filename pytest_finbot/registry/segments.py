@@ -1,0 +1,102 @@
+"""Segments: JSON lines that one process appends, and anybody may read meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pytest_finbot.registry.append_file import AppendFile
+from pytest_finbot.registry.durable import telling
+from pytest_finbot.registry.records import check_envelope, envelope
+from pytest_finbot.registry.strict_json import decode, encode
+
+Durability = Literal["item", "second"]
+"""``item``: a record is on the disk when ``append`` returns. ``second``: synced at most once
+a second, so that a power cut can cost what was recorded since; a killed process costs nothing."""
+
+SYNC_EVERY: Mapping[Durability, float] = {"item": 0.0, "second": 1.0}
+
+
+class SegmentWriter:
+    """Appends to a segment of its own, created at the first line."""
+
+    def __init__(self, path: Path, durability: Durability = "item") -> None:
+        self._every = SYNC_EVERY[durability]
+        self._file = AppendFile(path, exclusive=True, durable=True)
+
+    @property
+    def path(self) -> Path:
+        return self._file.path
+
+    def append(self, kind: str, payload: Mapping[str, Any], sync: bool = True) -> None:
+        """Append one line. ``sync=False``: its loss at a power cut would not matter.
+
+        Raises RegistryError where the payload is not strict JSON (nothing is written), or
+        where the file cannot be written.
+        """
+        line = encode(envelope(kind, payload), _what(kind, payload)) + b"\n"
+        self._file.append(line, sync_every=self._every if sync else None)
+
+    def close(self) -> None:
+        """Sync what was not yet, and close. A second time does nothing."""
+        self._file.close(sync=True)
+
+
+@dataclass(frozen=True, slots=True)
+class LineProblem:
+    """A line of a segment that could not be used; ``line`` is 1-based."""
+
+    file: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}"
+
+
+class Line(NamedTuple):
+    """A readable line: where it is (bytes, newline included) and what it says."""
+
+    number: int
+    offset: int
+    length: int
+    value: dict[str, Any]
+
+
+def segment_name(path: Path) -> str:
+    """How messages call a segment: ``<batch_id>/<file>``."""
+    return f"{path.parent.name}/{path.name}"
+
+
+def read_segment(path: Path, problems: list[LineProblem]) -> Iterator[Line]:
+    """The readable lines of a segment, in order, one in memory at a time.
+
+    A line that cannot be read is added to ``problems`` and hides no other; so is a last
+    line without its newline, which counts as not written. Empty lines separate, no more.
+    Raises RegistryError for an unreadable file and for a line of a newer version.
+    """
+    name = segment_name(path)
+    offset = 0
+    with telling("read", path), path.open("rb") as file:
+        for number, raw in enumerate(file, start=1):
+            start, offset = offset, offset + len(raw)
+            if raw == b"\n":
+                continue
+            if not raw.endswith(b"\n"):
+                message = f"the last line was cut off after {len(raw)} bytes and is not counted"
+                problems.append(LineProblem(name, number, message))
+                return
+            try:
+                value = check_envelope(decode(raw), f"{name}:{number}")
+            except ValueError as error:
+                message = f"the line cannot be read and is not counted: {error}"
+                problems.append(LineProblem(name, number, message))
+                continue
+            yield Line(number, start, len(raw), value)
+
+
+def _what(kind: str, payload: Mapping[str, Any]) -> str:
+    name = payload.get("name")
+    return f"{kind} of {name}" if isinstance(name, str) else kind

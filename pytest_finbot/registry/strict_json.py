@@ -1,0 +1,57 @@
+"""JSON as RFC 8259 has it: no NaN, no infinity, nothing turned into text for lack of a word."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from pytest_finbot.errors import RegistryError
+
+
+def encode(value: Any, what: str) -> bytes:
+    """``value`` as compact UTF-8 on one line; ``what`` names it in the error.
+
+    Raises RegistryError that says which part cannot be written, and writes nothing.
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (ValueError, TypeError) as error:
+        found = _not_json(value, "") or str(error)
+        raise RegistryError(f"{what} cannot be recorded: {found}") from error
+    # A lone surrogate (file names from the system can hold them) has no UTF-8; its
+    # backslash form is the JSON escape of the same character, so it reads back unharmed.
+    return text.encode("utf-8", "backslashreplace")
+
+
+def decode(raw: bytes) -> Any:
+    """The value of JSON text in UTF-8; raises ValueError (also for NaN and infinities)."""
+    try:
+        return json.loads(raw.decode("utf-8"), parse_constant=_refuse)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not JSON")
+
+
+def _not_json(value: Any, path: str) -> str | None:
+    """What in ``value`` JSON has no word for, with its path; None where nothing is found."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{path or 'it'} is {value!r}; expected a finite number or null"
+    if value is None or isinstance(value, str | int | float):
+        return None
+    if isinstance(value, dict):
+        children = [(f"{path}.{key}" if path else str(key), child) for key, child in value.items()]
+    elif isinstance(value, list | tuple):
+        children = [(f"{path}[{number}]", child) for number, child in enumerate(value)]
+    else:
+        hint = " (expected a dict)" if isinstance(value, Mapping) else ""
+        return f"{path or 'it'} is of type {type(value).__name__}, which JSON does not know{hint}"
+    for where, child in children:
+        found = _not_json(child, where)
+        if found is not None:
+            return found
+    return None
