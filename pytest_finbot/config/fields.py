@@ -25,7 +25,7 @@ from pytest_finbot.config.scalars import LARGEST_INTEGER
 LONGEST_NAME: Final = 120
 
 RESERVED_TAGS: Final = frozenset(
-    {"skip", "skipif", "xfail", "parametrize", "usefixtures", "filterwarnings", "finbot"}
+    {"skip", "skipif", "xfail", "parametrize", "usefixtures", "filterwarnings", "finbot", "flaky"}
 )
 
 _DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
