@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from measuring import Figure, report
-from pytest_finbot.config.expand import load_batch
 
+from pytest_finbot.config.expand import load_batch
 from pytest_finbot.session.inspect import inspect_run
 
 RUNS = 10_000

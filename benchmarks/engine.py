@@ -9,10 +9,10 @@ from datetime import date
 
 import numpy as np
 from measuring import Figure, paired, report
-from pytest_finbot.strategies.schedule import decision_rows
 
 from pytest_finbot.contracts import CostSpec, DataSpec, MarketData, RunSpec
 from pytest_finbot.engines.portfolio import PortfolioEngine
+from pytest_finbot.strategies.schedule import decision_rows
 
 
 def a_market(years: int, assets: int) -> MarketData:

@@ -1,9 +1,9 @@
 """A strategy of one's own, as named in finbot.yaml: ``strategies:calm_half``."""
 
 import numpy as np
-from pytest_finbot.strategies.schedule import decision_rows
 
 from pytest_finbot.contracts import MarketData, RunSpec, TargetWeights
+from pytest_finbot.strategies.schedule import decision_rows
 
 
 def calm_half(spec: RunSpec, market: MarketData) -> TargetWeights:

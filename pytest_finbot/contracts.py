@@ -378,7 +378,8 @@ class RunRecord:
 
     ``metrics`` maps a name to a number, or to ``None`` with its reason in
     ``undefined_metrics``. ``series``, ``fills`` and ``marks`` are hashes of tables, kept
-    in ``tables`` or as objects of the registry; ``data`` of the fingerprint names the table of data digests there.
+    in ``tables`` or as objects of the registry; ``data`` and ``code`` of the fingerprint name
+    the objects that say more.
     """
 
     run_id: str

@@ -48,18 +48,17 @@ def execute(
             if result.status == "failed" and phase.critical:
                 stopped_by = phase.name
         run.phases.append(result)
-        log(
-            "phase_result",
-            {
-                "run": spec.name,
-                "phase": phase.name,
-                "status": result.status,
-                "seconds": round(result.seconds, 6),
-                "counters": dict(result.counters),
-                "reason": result.reason,
-            },
-            flush=False,
-        )
+        said: dict[str, Any] = {
+            "run": spec.name,
+            "phase": phase.name,
+            "status": result.status,
+            "seconds": result.seconds,
+        }
+        if result.counters:
+            said["counters"] = dict(result.counters)
+        if result.reason is not None:
+            said["reason"] = result.reason
+        log("phase_result", said, flush=False)
     return run
 
 
@@ -68,12 +67,17 @@ def _execute_phase(phase: Phase, run: RunOutcome, categorize: Categorize | None)
     try:
         counters = phase.handler(run)
     except PhaseSkipped as skipped:
-        return PhaseResult(phase.name, "skipped", time.perf_counter() - began, reason=str(skipped))
+        return PhaseResult(phase.name, "skipped", _since(began), reason=str(skipped))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - SystemExit and pytest's own skip are a run's failure too: a run cannot excuse itself
         info = describe(error, phase.name, categorize)
         run.errors.append(info)
         reason = f"{info.type}: {info.message.splitlines()[0] if info.message else ''}"
-        return PhaseResult(phase.name, "failed", time.perf_counter() - began, reason=reason[:500])
-    return PhaseResult(phase.name, "success", time.perf_counter() - began, counters)
+        return PhaseResult(phase.name, "failed", _since(began), reason=reason[:500])
+    return PhaseResult(phase.name, "success", _since(began), counters)
+
+
+def _since(began: float) -> float:
+    """Seconds, to the microsecond."""
+    return round(time.perf_counter() - began, 6)

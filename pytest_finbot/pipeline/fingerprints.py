@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from pytest_finbot.fingerprint import code_modules, environment
+from pytest_finbot.fingerprint import code_modules, environment, sha256_of_json
 
 
 @functools.cache
@@ -20,4 +20,5 @@ def code_of(modules: tuple[str, ...]) -> dict[str, Any]:
     What they import is not followed, and ``scope`` says so: an unchanged hash here does not
     prove that nothing else changed.
     """
-    return {"scope": "named modules only", "modules": code_modules(modules)}
+    hashes = code_modules(modules)
+    return {"hash": sha256_of_json(hashes), "scope": "named modules only", "modules": hashes}

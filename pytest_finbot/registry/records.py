@@ -31,6 +31,19 @@ _FIELDS: dict[type[Any], tuple[str, ...]] = {
 }
 
 
+_DEFAULTS: dict[type[Any], tuple[tuple[str, Any], ...]] = {
+    kind: tuple(
+        (
+            field.name,
+            field.default if field.default_factory is dataclasses.MISSING else field.default_factory(),
+        )
+        for field in dataclasses.fields(kind)
+    )
+    for kind in (PhaseResult, CheckResult)
+}
+_APART = frozenset(("phases", "checks", "tables"))
+
+
 def envelope(kind: str, payload: Mapping[str, Any]) -> dict[str, Any]:
     """``payload`` as a line of the given kind. Raises ValueError if it brings its own v or kind."""
     if "v" in payload or "kind" in payload:
@@ -59,8 +72,15 @@ def check_envelope(value: Any, where: str) -> dict[str, Any]:
 
 
 def record_to_json(record: RunRecord) -> dict[str, Any]:
-    """``record`` as plain JSON values, a key a field. Raises RegistryError for keys that are no text."""
-    plain: dict[str, Any] = _plain(record)
+    """``record`` as plain JSON values, a key a field. Raises RegistryError for keys that are no text.
+
+    Of phases and checks only what they have to say is written; what is left out is at its
+    default. ``tables`` are plain already, and the bulk of a short run's record.
+    """
+    plain = {name: _plain(getattr(record, name)) for name in _FIELDS[RunRecord] if name not in _APART}
+    plain["phases"] = [_telling(phase) for phase in record.phases]
+    plain["checks"] = [_telling(check) for check in record.checks]
+    plain["tables"] = dict(record.tables)
     return plain
 
 
@@ -101,6 +121,12 @@ def record_from_json(value: Mapping[str, Any]) -> RunRecord:
 
 def _known(kind: type[Any], value: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value[name] for name in _FIELDS[kind] if name in value}
+
+
+def _telling(part: PhaseResult | CheckResult) -> dict[str, Any]:
+    """A phase or a check without the fields that are at their default."""
+    values = ((name, getattr(part, name), default) for name, default in _DEFAULTS[type(part)])
+    return {name: _plain(value) for name, value, default in values if value != default}
 
 
 def _plain(value: Any) -> Any:

@@ -16,7 +16,7 @@ def encode(value: Any, what: str) -> bytes:
     Raises RegistryError that says which part cannot be written, and writes nothing.
     """
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = _ENCODER.encode(value)
     except (ValueError, TypeError) as error:
         found = _not_json(value, "") or str(error)
         raise RegistryError(f"{what} cannot be recorded: {found}") from error
@@ -28,13 +28,18 @@ def encode(value: Any, what: str) -> bytes:
 def decode(raw: bytes) -> Any:
     """The value of JSON text in UTF-8; raises ValueError (also for NaN and infinities)."""
     try:
-        return json.loads(raw.decode("utf-8"), parse_constant=_refuse)
+        return _DECODER.decode(raw.decode("utf-8"))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
 
 def _refuse(word: str) -> NoReturn:
     raise ValueError(f"{word} is not JSON")
+
+
+# Made once: json.dumps and json.loads make them anew at every call that is not all defaults.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
 
 
 def _not_json(value: Any, path: str) -> str | None:

@@ -7,6 +7,7 @@ not grow with what the runs are, only with how many there are.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import time
@@ -49,7 +50,8 @@ class PlannedBatch:
     open: OpenBatch | None = None
     folder: OutputFolder | None = None
     writer: BatchWriter | None = None
-    expected: frozenset[str] | None = None
+    begun: bool = False
+    """Some of its runs were selected, so that it owes their records."""
     began: float = 0.0
 
 
@@ -162,6 +164,7 @@ class Controller:
         """Give back the memory of the specs; workers have them from the manifest."""
         for planned in self.planned:
             planned.batch = planned.batch.without_runs()
+        gc.collect()
 
     # ---------------------------------------------------------------- while runs go on
 
@@ -173,9 +176,9 @@ class Controller:
             if file + separator in names:
                 names[file + separator].append(name)
         for planned in self.planned:
-            if planned.expected is None and names[planned.prefix]:
+            if not planned.begun and names[planned.prefix]:
                 selected = names[planned.prefix]
-                planned.expected = frozenset(selected)
+                planned.begun = True
                 assert planned.writer is not None, "expected before begin()"
                 planned.writer.append(
                     "begin",
@@ -205,7 +208,7 @@ class Controller:
             for planned in self.planned:
                 if planned.open is None or planned.writer is None or planned.folder is None:
                     continue
-                if planned.expected is None:
+                if not planned.begun:
                     planned.writer.close()
                     self.registry.discard_empty(planned.open.batch_id)
                     self.finished.append(Finished.nothing_selected(planned.batch.batch_name))
@@ -223,7 +226,7 @@ class Controller:
         if not all(finished.green for finished in self.finished):
             return int(pytest.ExitCode.TESTS_FAILED)
         asked_for = {absolute(name, self.config) for name in self.config.option.finbot_batch}
-        if any(planned.expected is None and planned.batch.path in asked_for for planned in self.planned):
+        if any(not planned.begun and planned.batch.path in asked_for for planned in self.planned):
             # Asked for by name, and none of its runs was run: other tests do not make up for it.
             return int(pytest.ExitCode.NO_TESTS_COLLECTED)
         return exitstatus

@@ -63,10 +63,9 @@ class RunItem(pytest.Item):
         recorder = self.config.stash[RECORDER]
         record = recorder.run(self.path, self.spec)
         self.user_properties += [("finbot_run_id", record.run_id), ("finbot_status", str(record.status))]
-        for metric in ("final_nav", "sharpe", "max_drawdown"):
-            value = record.metrics.get(metric)
-            if value is not None:
-                self.user_properties.append((f"finbot_{metric}", str(value)))
+        final_nav = record.metrics.get("final_nav")
+        if final_nav is not None:
+            self.user_properties.append(("finbot_final_nav", str(final_nav)))
         if record.error is not None:
             raise RunFailedError(record.error, record.run_id)
 

@@ -74,7 +74,7 @@ class RunRecorder:
         try:
             record = self._record(batch, run, attempt, started_at, began)
             writer.append("run", record_to_json(record))
-        except OSError as error:
+        except (OSError, RegistryError) as error:
             raise RegistryError(
                 f"run {spec.name} ended with status {run.status} but could not be recorded: {error}"
             ) from error
@@ -96,12 +96,20 @@ class RunRecorder:
     ) -> RunRecord:
         spec, result = run.spec, run.result
         objects = self._registry.objects
+        fingerprint = dict(run.fingerprint)
         named: dict[str, str] = {}
         counts: dict[str, int] = {}
         small: dict[str, dict[str, list[Any]]] = {}
         if run.market is not None and run.market.digest is not None:
             digest = run.market.digest
             objects.put_json(digest.hash, {symbol: dict(years) for symbol, years in digest.parts.items()})
+        if "code" in fingerprint:
+            # A table of module hashes is the same for thousands of runs; the record names it.
+            modules = fingerprint["code"]["modules"]
+            objects.put_json(fingerprint["code"]["hash"], modules)
+            fingerprint["code"] = {
+                key: value for key, value in fingerprint["code"].items() if key != "modules"
+            }
         if result is not None:
             named["series"] = keep_table(objects, "series", series_columns(result), small)
             # Marks are one object for every run on the same prices, whatever their size.
@@ -133,7 +141,7 @@ class RunRecorder:
             finished_at=_now(),
             seconds=round(time.perf_counter() - began, 6),
             worker=self._worker,
-            fingerprint=run.fingerprint,
+            fingerprint=fingerprint,
             error=run.error,
             phases=tuple(run.phases),
             metrics=run.metrics,

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pytest_finbot.checks.accounting import check_books
-from pytest_finbot.market.store import load_market
 
+from pytest_finbot.checks.accounting import check_books
 from pytest_finbot.contracts import CostSpec, DataSpec, MarketData, RunSpec, TargetWeights
 from pytest_finbot.engines.portfolio import PortfolioEngine, simulate
 from pytest_finbot.errors import ParameterError
+from pytest_finbot.market.store import load_market
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 

@@ -196,7 +196,7 @@ def test_a_panel_that_holds_the_factor_is_read_once_for_many_runs(problems, pane
     path, asked = panel
     for _ in range(3):
         assert problems("multifactor_long_short", bundle=LEARNED, factors_path=str(path)) == {}
-    assert asked == [str(path)]
+    assert asked == [path]
 
 
 def test_a_panel_that_lacks_the_factor_is_told_what_it_holds(problems, panel):
