@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_finbot.contracts import RunRecord, RunSpec
+from pytest_finbot.contracts import EngineResult, FloatArray, RunRecord, RunSpec, SessionArray
 from pytest_finbot.errors import RegistryError
 from pytest_finbot.pipeline.execute import execute
 from pytest_finbot.pipeline.failure import Categorize
@@ -56,6 +56,7 @@ class RunRecorder:
         self._categorize = categorize
         self._writers: dict[str, BatchWriter] = {}
         self._attempts: dict[tuple[str, str], int] = {}
+        self._kept_marks: tuple[FloatArray, SessionArray, str] | None = None
 
     def run(self, path: Path, spec: RunSpec) -> RunRecord:
         """Execute ``spec`` of the batch file ``path`` and return its durable record.
@@ -91,6 +92,19 @@ class RunRecorder:
             writer.close()
         self._writers.clear()
 
+    def _marks(self, result: EngineResult) -> str:
+        """The object of the result's marks: one for every run on the same prices.
+
+        Runs of one window share one read-only array of prices; it is hashed once for all.
+        """
+        kept = self._kept_marks
+        if kept is not None and kept[0] is result.mark and kept[1] is result.sessions:
+            return kept[2]
+        name = self._registry.objects.put_table(marks_columns(result))
+        if not result.mark.flags.writeable and not result.sessions.flags.writeable:
+            self._kept_marks = (result.mark, result.sessions, name)
+        return name
+
     def _record(
         self, batch: OpenBatch, run: RunOutcome, attempt: int, started_at: str, began: float
     ) -> RunRecord:
@@ -112,8 +126,7 @@ class RunRecorder:
             }
         if result is not None:
             named["series"] = keep_table(objects, "series", series_columns(result), small)
-            # Marks are one object for every run on the same prices, whatever their size.
-            named["marks"] = objects.put_table(marks_columns(result))
+            named["marks"] = self._marks(result)
             if len(result.fills):
                 named["fills"] = keep_table(objects, "fills", fills_columns(result), small)
             counts = {
