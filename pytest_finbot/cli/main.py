@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import click
@@ -30,10 +32,12 @@ def run(file: Path, workers: str | None, pytest_options: tuple[str, ...]) -> Non
 
     The same as: pytest --finbot-batch FILE [-n N] [options]
     """
-    import pytest
-
     distribution = [] if workers is None else ["-n", workers]
-    raise SystemExit(int(pytest.main(["--finbot-batch", str(file), *distribution, *pytest_options])))
+    # A process of pytest's own, in place of this one: what it loads, it loads first, and
+    # signals and the exit status are its. -P keeps the current folder off sys.path, as it is
+    # for the command `pytest`.
+    command = [sys.executable, "-P", "-m", "pytest", "--finbot-batch", str(file), *distribution]
+    os.execv(sys.executable, [*command, *pytest_options])  # noqa: S606
 
 
 @main.command()
@@ -42,8 +46,10 @@ def validate(files: tuple[Path, ...]) -> None:
     """Check batch FILES without running anything: every mistake, with its line and key."""
     from pytest_finbot.config.expand import load_batch
     from pytest_finbot.errors import BatchFileError
+    from pytest_finbot.session.collecting import import_from
     from pytest_finbot.session.inspect import inspect_run
 
+    import_from([*(file.absolute().parent for file in files), Path.cwd()])
     wrong = False
     for file in files:
         try:

@@ -29,7 +29,7 @@ from pytest_finbot.registry.segments import Durability
 from pytest_finbot.session.crashes import crash_record
 from pytest_finbot.session.discovery import absolute
 from pytest_finbot.session.finish import Finished, finish_batch
-from pytest_finbot.session.inspect import inspect_run
+from pytest_finbot.session.inspect import inspect_run, modules_beside
 from pytest_finbot.session.items import node_id
 from pytest_finbot.session.limits import worker_limit
 from pytest_finbot.session.output import OutputFolder
@@ -85,6 +85,7 @@ class Controller:
             except BatchFileError as error:
                 problems.extend(error.problems)
         problems.extend(_shared_outputs(batches))
+        problems.extend(_shared_modules(batches))
         if problems:
             words = "\n".join(str(problem) for problem in problems)
             number = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
@@ -260,6 +261,26 @@ def _shared_outputs(batches: Sequence[Batch]) -> list[Problem]:
                     "expected another batch_name or output_root",
                 )
             )
+    return problems
+
+
+def _shared_modules(batches: Sequence[Batch]) -> list[Problem]:
+    """Two modules of one name: a process imports one of them, for both files' runs."""
+    first: dict[str, Path] = {}
+    problems = []
+    for batch in batches:
+        for name, place in modules_beside(batch).items():
+            other = first.setdefault(name, place)
+            if other != place:
+                problems.append(
+                    Problem(
+                        str(batch.path),
+                        0,
+                        "",
+                        f"its runs name the module {name!r}, which is both {place} and {other}; one session "
+                        "imports only one of them: rename one, or run the files in sessions of their own",
+                    )
+                )
     return problems
 
 

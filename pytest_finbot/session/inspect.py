@@ -2,19 +2,58 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+from pytest_finbot.config.expand import Batch
 from pytest_finbot.contracts import RunSpec
 from pytest_finbot.engines.resolve import engine_problem, uses_strategies
 from pytest_finbot.strategies.inspect import inspect_params
+from pytest_finbot.strategies.resolve import is_callable_path
 
 KeyPath = tuple[str | int, ...]
 
 
 def inspect_run(spec: RunSpec) -> Iterator[tuple[KeyPath, str]]:
-    """Problems of the run's engine, strategy and parameters, each with its key."""
+    """Problems of the run's engine, strategy and parameters, each with its key.
+
+    Of a user's own ``pkg.module:callable`` only the form, and that its package is there, is
+    looked at: importing it is left to the process that runs it.
+    """
     problem = engine_problem(spec.engine)
     if problem is not None:
         yield ("engine",), problem
-    elif uses_strategies(spec.engine):
+        return
+    if uses_strategies(spec.engine):
         yield from inspect_params(spec)
+    for key, name in (("engine", spec.engine), ("strategy", spec.strategy)):
+        if is_callable_path(name):
+            package = name.partition(":")[0].partition(".")[0]
+            if not _is_importable(package):
+                yield (
+                    (key,),
+                    f"{name!r}: there is no module {package!r} beside the batch file, in pytest's "
+                    "root folder or among the installed packages",
+                )
+
+
+def modules_beside(batch: Batch) -> dict[str, Path]:
+    """Top-level modules of the batch's runs that lie beside its file, and where."""
+    names = {name for spec in batch.runs for name in (spec.engine, spec.strategy) if is_callable_path(name)}
+    packages = {name.partition(":")[0].partition(".")[0] for name in names}
+    folder = batch.path.parent
+    return {
+        package: place
+        for package in sorted(packages)
+        for place in (folder / package, folder / f"{package}.py")
+        if place.exists()
+    }
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_importable(package: str) -> bool:
+    # find_spec of a name without dots imports nothing.
+    return package in sys.modules or importlib.util.find_spec(package) is not None

@@ -56,7 +56,7 @@ class RunRecorder:
         self._categorize = categorize
         self._writers: dict[str, BatchWriter] = {}
         self._attempts: dict[tuple[str, str], int] = {}
-        self._kept_marks: tuple[FloatArray, SessionArray, str] | None = None
+        self._kept_marks: tuple[FloatArray, SessionArray, tuple[str, ...], str] | None = None
 
     def run(self, path: Path, spec: RunSpec) -> RunRecord:
         """Execute ``spec`` of the batch file ``path`` and return its durable record.
@@ -98,11 +98,16 @@ class RunRecorder:
         Runs of one window share one read-only array of prices; it is hashed once for all.
         """
         kept = self._kept_marks
-        if kept is not None and kept[0] is result.mark and kept[1] is result.sessions:
-            return kept[2]
+        if (
+            kept is not None
+            and kept[0] is result.mark
+            and kept[1] is result.sessions
+            and kept[2] == result.assets
+        ):
+            return kept[3]
         name = self._registry.objects.put_table(marks_columns(result))
         if not result.mark.flags.writeable and not result.sessions.flags.writeable:
-            self._kept_marks = (result.mark, result.sessions, name)
+            self._kept_marks = (result.mark, result.sessions, result.assets, name)
         return name
 
     def _record(

@@ -20,6 +20,7 @@ def test_every_mistake_of_a_batch_file_is_told_at_once(project, workers):
         - {id: one, start_date: 2020-13-45}
         - {id: three, params: {weights: {AAA: lots}}}
         - {id: four, engine: portfoleo}
+        - {id: five, strategy: "nowhere.at_all:mine"}
         """
     )
     result = project.pytest("-n", workers)
@@ -32,6 +33,7 @@ def test_every_mistake_of_a_batch_file_is_told_at_once(project, workers):
             "*finbot.yaml:12:*2020-13-45*",
             "*finbot.yaml:13: runs[[]2].params.weights.AAA:*",
             "*finbot.yaml:14: runs[[]3].engine: unknown engine 'portfoleo'; did you mean 'portfolio'*",
+            "*finbot.yaml:15: runs[[]4].strategy: 'nowhere.at_all:mine': there is no module 'nowhere'*",
         ],
         consecutive=False,
     )
@@ -128,6 +130,26 @@ def test_two_batch_files_that_write_one_folder_are_refused(project):
     result = project.pytest("--finbot-batch", "finbot_too.yaml")
     assert result.ret == USAGE
     result.stderr.fnmatch_lines(["*writes the same folder*"])
+
+
+def test_two_batch_files_with_modules_of_one_name_are_refused(project):
+    project.batch("- {id: held, strategy: 'ours:flat'}\n")
+    for folder, weight in (("", 0.5), ("other/", 0.25)):
+        project.write(
+            f"{folder}ours.py",
+            f"""
+            import numpy as np
+
+            def flat(spec, market):
+                return np.full(market.close.shape, {weight})
+            """,
+        )
+    project.write("other/prices.csv", (project.path / "prices.csv").read_text())
+    text = (project.path / "finbot.yaml").read_text()
+    project.write("other/finbot.yaml", text.replace("batch_name: small", "batch_name: other"))
+    result = project.pytest("--finbot-batch", "other/finbot.yaml")
+    assert result.ret == USAGE
+    result.stderr.fnmatch_lines(["*module 'ours', which is both *other/ours.py and *ours.py*"])
 
 
 def test_a_bad_file_that_was_only_found_stops_the_session_too(project):
