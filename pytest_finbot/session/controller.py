@@ -207,19 +207,14 @@ class Controller:
         """Write the summaries; the session's exit status, never 0 unless every run is a success."""
         try:
             for planned in self.planned:
-                if planned.open is None or planned.writer is None or planned.folder is None:
+                if planned.open is None or planned.writer is None:
                     continue
-                if not planned.begun:
-                    planned.writer.close()
-                    self.registry.discard_empty(planned.open.batch_id)
-                    self.finished.append(Finished.nothing_selected(planned.batch.batch_name))
-                    continue
-                if self.cancelled is not None:
-                    planned.writer.append("cancel", {"at": _now(), "reason": self.cancelled})
-                planned.writer.append("end", {"at": _now(), "exitstatus": exitstatus})
-                planned.writer.close()
-                seconds = time.monotonic() - planned.began
-                self.finished.append(finish_batch(self.registry, planned.batch, planned.open, seconds))
+                try:
+                    finished = self._finish(planned, planned.open, planned.writer, exitstatus)
+                except (FinbotError, OSError) as error:
+                    # Raised out of pytest's hook it would hide every other batch's end.
+                    finished = Finished.without_summary(planned.batch.batch_name, str(error))
+                self.finished.append(finished)
         finally:
             self.release()
         if exitstatus != pytest.ExitCode.OK:
@@ -231,6 +226,20 @@ class Controller:
             # Asked for by name, and none of its runs was run: other tests do not make up for it.
             return int(pytest.ExitCode.NO_TESTS_COLLECTED)
         return exitstatus
+
+    def _finish(
+        self, planned: PlannedBatch, opened: OpenBatch, writer: BatchWriter, exitstatus: int
+    ) -> Finished:
+        if not planned.begun:
+            writer.close()
+            self.registry.discard_empty(opened.batch_id)
+            return Finished.nothing_selected(planned.batch.batch_name)
+        if self.cancelled is not None:
+            writer.append("cancel", {"at": _now(), "reason": self.cancelled})
+        writer.append("end", {"at": _now(), "exitstatus": exitstatus})
+        writer.close()
+        seconds = time.monotonic() - planned.began
+        return finish_batch(self.registry, planned.batch, opened, seconds)
 
     def release(self) -> None:
         for planned in self.planned:

@@ -29,14 +29,22 @@ class Finished:
     status: BatchStatus | None
     facts: BatchFacts | None = None
     reports: dict[str, Path] = field(default_factory=dict)
+    failure: str | None = None
 
     @classmethod
     def nothing_selected(cls, name: str) -> Finished:
         return cls(name, None)
 
+    @classmethod
+    def without_summary(cls, name: str, why: str) -> Finished:
+        """Nothing can be said for sure of a batch whose end could not be worked out or written."""
+        return cls(name, None, failure=why)
+
     @property
     def green(self) -> bool:
-        """Every selected run succeeded, and all that was recorded can be read."""
+        """Every selected run succeeded, all that was recorded can be read, and the summary is there."""
+        if self.failure is not None:
+            return False
         if self.facts is None:
             return True
         return self.status is BatchStatus.COMPLETED and not self.facts.problems
@@ -44,6 +52,9 @@ class Finished:
     def lines(self) -> Iterator[str]:
         """A few lines of plain text: counts, the gate, where the rest is."""
         facts = self.facts
+        if self.failure is not None:
+            yield f"{self.name}: the batch could not be summed up, so it is not green: {self.failure}"
+            return
         if facts is None:
             yield f"{self.name}: no run was selected; nothing was recorded"
             return

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_finbot.contracts import ErrorInfo, RunSpec
+from pytest_finbot.errors import RegistryError
 from pytest_finbot.session.recording import RunRecorder
 
 RECORDER = pytest.StashKey[RunRecorder]()
@@ -75,6 +76,8 @@ class RunItem(pytest.Item):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **kwargs: Any) -> Any:
         if isinstance(excinfo.value, RunFailedError):
             return failure_text(self.nodeid.partition("::")[0], self.spec, excinfo.value)
+        if isinstance(excinfo.value, RegistryError):
+            return str(excinfo.value)
         return super().repr_failure(excinfo, *args, **kwargs)
 
 

@@ -256,3 +256,37 @@ def test_a_plugin_can_say_what_category_an_exception_has(project):
     project.batch(NEIGHBOURS)
     project.pytest()
     assert project.rows()["bad"]["error_category"] == "data_error"
+
+
+@WORKERS
+def test_a_registry_that_vanishes_under_a_session_is_not_green(project, workers):
+    code = """
+    import shutil
+    import numpy as np
+
+    def bad(spec, market):
+        shutil.rmtree(".finbot")
+        return np.full(market.close.shape, 0.5)
+    """
+    result = run_with(project, code, workers)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*small: the batch could not be summed up, so it is not green:*"])
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
+@WORKERS
+def test_an_output_folder_that_vanishes_is_not_green(project, workers):
+    code = """
+    import shutil
+    import numpy as np
+
+    def bad(spec, market):
+        shutil.rmtree("output")
+        open("output", "w").close()
+        return np.full(market.close.shape, 0.5)
+    """
+    result = run_with(project, code, workers)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(
+        ["run bad ended with status success but could not be recorded:*", "*could not be summed up*"]
+    )
