@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
+OUTPUT_MARKER = ".finbot-output.json"
+"""Lies in every output folder. The copy of a batch file beside it is a document, not a batch."""
 SUFFIXES = (".yaml", ".yml", ".json")
 
 
@@ -64,6 +66,7 @@ def _walk(folder: Path, skipped: Iterable[str], ignored: set[Path]) -> Iterator[
             if name != "__pycache__"
             and not any(fnmatch.fnmatch(name, pattern) for pattern in patterns)
             and not os.path.exists(os.path.join(parent, name, "pyvenv.cfg"))
+            and not os.path.exists(os.path.join(parent, name, OUTPUT_MARKER))
             and Path(parent, name) not in ignored
         )
         for name in sorted(files):

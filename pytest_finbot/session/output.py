@@ -10,9 +10,8 @@ from pathlib import Path
 import filelock
 
 from pytest_finbot.errors import ParameterError, RegistryError
+from pytest_finbot.session.discovery import OUTPUT_MARKER
 
-MARKER = ".finbot-output.json"
-"""Says that a folder was written by this plugin, hence may be cleared by it."""
 OURS = ("runs", "logs", "batch_summary.csv", "batch_summary.json", "batch_summary.md")
 
 
@@ -43,7 +42,7 @@ class OutputFolder:
         self._lock = lock
         self._clear()
         marker = {"batch_id": batch_id, "pid": os.getpid()}
-        (self.path / MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
+        (self.path / OUTPUT_MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
 
     def release(self) -> None:
         if self._lock is not None:
@@ -52,14 +51,14 @@ class OutputFolder:
 
     def _holder(self) -> str:
         try:
-            held = json.loads((self.path / MARKER).read_text(encoding="utf-8"))
+            held = json.loads((self.path / OUTPUT_MARKER).read_text(encoding="utf-8"))
             return f" (process {held['pid']}, {held['batch_id']})"
         except (OSError, ValueError, KeyError):
             return ""  # it has the lock and has not written its name yet
 
     def _clear(self) -> None:
         left = [name for name in OURS if (self.path / name).exists()]
-        if left and not (self.path / MARKER).exists():
+        if left and not (self.path / OUTPUT_MARKER).exists():
             self.release()
             raise ParameterError(
                 f"{self.path} holds {', '.join(left)} that pytest-finbot did not write, and would replace; "

@@ -86,6 +86,14 @@ def test_a_file_called_finbot_is_found_in_a_folder_named_as_argument(project, wo
     result.assert_outcomes(passed=2)
 
 
+def test_the_copy_of_a_batch_file_in_its_output_is_not_a_batch(project):
+    project.batch(TWO_RUNS, name="tests/finbot_small.yaml")
+    project.write("tests/prices.csv", (project.path / "prices.csv").read_text())
+    for _ in range(2):
+        project.pytest("tests", batch=None).assert_outcomes(passed=2)
+    assert (project.path / "tests/output/small/finbot_small.yaml").is_file()
+
+
 def test_testpaths_are_searched_but_a_bare_folder_is_not(project):
     project.batch(TWO_RUNS, name="tests/finbot_small.yaml")
     project.write("tests/prices.csv", (project.path / "prices.csv").read_text())
