@@ -99,7 +99,7 @@ BROKEN = [
         "sessions do not rise: 2015-03-04 comes before 2015-03-03 (rows 1 and 2)",
     ),
     (
-        result(sessions=SESSIONS + 1),
+        result(sessions=SESSIONS + np.timedelta64(1, "D")),
         "session 2015-03-07 is not one of the market's 5 sessions (2015-03-02 to 2015-03-06)",
     ),
     (result(assets=("AAPL", "AAPL")), "assets are named more than once: AAPL"),

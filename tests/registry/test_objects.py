@@ -72,7 +72,7 @@ def test_equal_values_are_one_file_and_it_is_not_written_again(store, tmp_path):
     [
         {"nav": np.array([100.0, 101.5, 0.0])},
         {"nav": np.array([100.0, np.nextafter(101.5, 102), np.nan])},
-        {"session": DAYS + 1},
+        {"session": DAYS + np.timedelta64(1, "D")},
         {"asset": np.array(["AAA", "Bé", "x"])},
         {"rows": np.array([1.0, -2.0, 2.0**62])},
     ],

@@ -118,7 +118,7 @@ def test_a_run_without_series_says_so(store):
 
 def test_marks_of_other_sessions_are_not_mixed_in(store):
     record = put(store, a_result())
-    record["marks"] = put(store, a_result(sessions=SESSIONS + 1))["marks"]
+    record["marks"] = put(store, a_result(sessions=SESSIONS + np.timedelta64(1, "D")))["marks"]
     with pytest.raises(RegistryError, match="differ in sessions or assets"):
         read_series(store, record)
 
