@@ -75,7 +75,8 @@ class ControllerPlugin:
             report.longrepr = words
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        if isinstance(excinfo.value, KeyboardInterrupt):
+        # xdist's word for -x is a subclass; that is no interrupt, and the batch is partial.
+        if type(excinfo.value) is KeyboardInterrupt:
             self._controller.cancelled = "interrupted (Ctrl-C)"
 
     # ------------------------------------------------------------------------------- end

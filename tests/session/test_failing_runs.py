@@ -290,3 +290,67 @@ def test_an_output_folder_that_vanishes_is_not_green(project, workers):
     result.stdout.fnmatch_lines(
         ["run bad ended with status success but could not be recorded:*", "*could not be summed up*"]
     )
+
+
+@WORKERS
+def test_stopping_at_the_first_failure_is_not_called_an_interrupt(project, workers):
+    project.write("ours.py", "def bad(spec, market):\n    raise ValueError\n")
+    more = "".join(f"- {{id: later_{number}}}\n" for number in range(20))
+    project.batch("- {id: bad, strategy: 'ours:bad'}\n" + more)
+    result = project.pytest("-n", workers, "-x")
+    assert result.ret in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)  # serial, xdist
+    summary = project.summary()
+    assert summary["status"] in ("partial", "failed")
+    assert summary["not_run"] > 0
+
+
+def test_a_killed_session_leaves_its_records_and_frees_the_folder(project):
+    project.write(
+        "ours.py",
+        """
+        import os
+        import signal
+
+        def bad(spec, market):
+            os.kill(os.getpid(), signal.SIGKILL)
+        """,
+    )
+    project.batch("- {id: before}\n- {id: bad, strategy: 'ours:bad'}\n")
+    killed = project.pytest("-n", "0")
+    assert killed.ret == -signal.SIGKILL
+    project.batch("- {id: before}\n")
+    project.pytest().assert_outcomes(passed=1)
+    assert project.statuses() == {"before": "success"}
+    folders = sorted((project.path / ".finbot").glob("batches/*/*/*"))
+    recorded = [
+        [
+            json.loads(line)["kind"]
+            for path in folder.glob("*.jsonl")
+            for line in path.read_text().splitlines()
+        ]
+        for folder in folders
+    ]
+    assert sorted(kinds.count("run") for kinds in recorded) == [1, 1]
+    assert sorted(kinds.count("end") for kinds in recorded) == [0, 1]
+
+
+@WORKERS
+@pytest.mark.parametrize("mark", ["skip", "xfail"])
+def test_a_run_cannot_be_excused_by_a_marker(project, workers, mark):
+    """A conftest marks the failing run; pytest alone would call that green."""
+    project.write(
+        "conftest.py",
+        f"""
+        import pytest
+
+        def pytest_collection_modifyitems(items):
+            for item in items:
+                if item.name == "bad":
+                    item.add_marker(pytest.mark.{mark})
+        """,
+    )
+    project.write("ours.py", "def bad(spec, market):\n    raise ValueError\n")
+    project.batch(NEIGHBOURS)
+    result = project.pytest("-n", workers)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert project.summary()["status"] == "partial"
