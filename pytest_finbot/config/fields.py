@@ -20,7 +20,6 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from pytest_finbot.config.problems import describe, quoted
-from pytest_finbot.config.scalars import LARGEST_INTEGER
 
 LONGEST_NAME: Final = 120
 
@@ -137,7 +136,9 @@ FilePath = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(min_length=1)]
 Amount = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
-Seed = Annotated[int, Field(ge=0, le=LARGEST_INTEGER)]
+LARGEST_SEED = 2**32 - 1
+"""Largest that numpy.random.seed takes."""
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
 
 
 def symbol_fault(symbol: str) -> str | None:

@@ -6,7 +6,7 @@ in all is known once the two are put together (see :mod:`pytest_finbot.config.ex
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 from pydantic import Field
 
@@ -68,8 +68,9 @@ class DefaultsModel(OlderKeys):
     symbols_file: FilePath = ""
     bundle_path: FilePath | None = None
     factors_path: FilePath | None = None
-    start_date: IsoDate | None = None
-    end_date: IsoDate | None = None
+    # Absent until a level gives them; null is not a date.
+    start_date: IsoDate = cast(Any, None)
+    end_date: IsoDate = cast(Any, None)
     start_capital: Positive = DEFAULT_CAPITAL
     data: DataModel = Field(default_factory=DataModel)
     rebalance_freq: RebalanceFreq = "M"

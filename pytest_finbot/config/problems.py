@@ -122,7 +122,7 @@ def told(detail: ErrorDetails, model: type[BaseModel]) -> str | None:
         return f"expected {_EXPECTED[kind]}, got {describe(given)}{_how(kind, given)}"
     if kind in _BOUNDS:
         word, name = _BOUNDS[kind]
-        return f"{given} is not {word} {context[name]:g}"
+        return f"{given} is not {word} {context[name]:.15g}"
     if kind == "literal_error":
         return not_one_of(given, re.findall(r"'([^']*)'", context["expected"]))
     if kind == "string_too_short":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import cast
+from typing import TypeVar, cast
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from pytest_finbot.errors import DataError
 from pytest_finbot.market.calendars import sessions_between
 from pytest_finbot.market.prices import PriceTable
 from pytest_finbot.market.table_file import some
+
+Array = TypeVar("Array", FloatArray, SessionArray)
 
 EDGE = timedelta(days=7)
 """How far from its ends a window's first and last session may lie: a weekend and holidays."""
@@ -40,10 +42,17 @@ class Window:
         return self.table.sessions[self.first : self.last]
 
     def cut(self, values: FloatArray) -> FloatArray:
-        """Rows and columns of the window, C-contiguous, read-only."""
-        part = np.take(values[self.first : self.last], self.columns, axis=1)
-        part.setflags(write=False)
-        return part
+        """Rows and columns of the window, C-contiguous, read-only for good."""
+        return immutable(np.take(values[self.first : self.last], self.columns, axis=1))
+
+
+def immutable(values: Array) -> Array:
+    """A C-contiguous copy over memory that nobody can make writable again.
+
+    Windows are shared by runs: a strategy that could write into one would change the prices
+    of its neighbours under an unchanged fingerprint.
+    """
+    return cast(Array, np.frombuffer(values.tobytes(), dtype=values.dtype).reshape(values.shape))
 
 
 def window_of(table: PriceTable, symbols: Sequence[str], start: date, end: date) -> Window:

@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from pytest_finbot.contracts import FloatArray, MarketData, RunSpec
 from pytest_finbot.errors import DataError, ParameterError
 from pytest_finbot.fingerprint import data_digest
@@ -30,7 +28,7 @@ from pytest_finbot.market.ohlcv import (
     symbol_files,
 )
 from pytest_finbot.market.prices import PriceTable, prices_of_bars, prices_of_wide, require_symbols
-from pytest_finbot.market.quality import check_window, window_of
+from pytest_finbot.market.quality import check_window, immutable, window_of
 from pytest_finbot.market.table_file import read_table_file, require_exists, suffix_of
 from pytest_finbot.market.wide import WideTable, wide_table
 
@@ -119,14 +117,15 @@ class PriceStore:
         window = window_of(table, spec.symbols, spec.start_date, spec.end_date)
         check_window(window, spec.data.calendar, opens=spec.fill == "next_open")
         self.windows_cut += 1
-        sessions = np.ascontiguousarray(window.sessions)
-        sessions.setflags(write=False)
+        sessions = immutable(window.sessions)
         close = window.cut(table.close)
         open_ = None if table.open is None else window.cut(table.open)
         known: dict[str, FloatArray] = {}
         if panel is not None:
             require_factors(panel, factors)
-            known = {name: align(panel.read(name), name, spec.symbols, sessions) for name in factors}
+            known = {
+                name: immutable(align(panel.read(name), name, spec.symbols, sessions)) for name in factors
+            }
         fields = {**known, spec.data.field: close, **({} if open_ is None else {"open": open_})}
         return MarketData(
             sessions=sessions,

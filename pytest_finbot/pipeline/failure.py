@@ -72,6 +72,8 @@ def _traceback(error: BaseException) -> str:
 
 
 def _cut(text: str, limit: int) -> str:
+    # A lone surrogate (an undecodable file name) has no UTF-8, and no report could be written.
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
     if len(text) <= limit:
         return text
     half = limit // 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -67,7 +69,10 @@ def simulate(run: RunOutcome) -> Counters:
     if spec.seed is not None:
         random.seed(spec.seed)
         np.random.seed(spec.seed)
-    result = engine.run(spec, market)
+    # Their own copies: what a strategy does to its parameters or prices is no neighbour's matter,
+    # and the record speaks of the run as it was asked for.
+    theirs = dataclasses.replace(spec, params=copy.deepcopy(spec.params))
+    result = engine.run(theirs, dataclasses.replace(market, factors=dict(market.factors)))
     check_result(result, spec, market)
     run.result = result
     run.warnings.extend(result.warnings)

@@ -16,6 +16,8 @@ from pytest_finbot.reports.rows import CSV_COLUMNS, SummaryRow, csv_values, json
 from pytest_finbot.reports.templates import render
 
 FORMATS = ("csv", "json", "md")
+_ERRORS = "backslashreplace"
+"""A lone surrogate in somebody's words must not cost the summary."""
 
 
 def write_summary(folder: Path, facts: BatchFacts, rows: Iterable[SummaryRow]) -> dict[str, Path]:
@@ -28,8 +30,8 @@ def write_summary(folder: Path, facts: BatchFacts, rows: Iterable[SummaryRow]) -
     drafts = {name: path.with_name(f".{path.name}.tmp") for name, path in paths.items()}
     listing = Listing()
     with (
-        drafts["csv"].open("w", encoding="utf-8", newline="") as csv_file,
-        drafts["json"].open("w", encoding="utf-8") as json_file,
+        drafts["csv"].open("w", encoding="utf-8", errors=_ERRORS, newline="") as csv_file,
+        drafts["json"].open("w", encoding="utf-8", errors=_ERRORS) as json_file,
     ):
         table = csv.writer(csv_file, lineterminator="\n")
         table.writerow(CSV_COLUMNS)
@@ -42,7 +44,7 @@ def write_summary(folder: Path, facts: BatchFacts, rows: Iterable[SummaryRow]) -
             listing.add(row)
         json_file.write("\n]}\n")
     drafts["md"].write_text(
-        render("batch_summary.md.j2", {"batch": facts, "runs": listing}), encoding="utf-8"
+        render("batch_summary.md.j2", {"batch": facts, "runs": listing}), encoding="utf-8", errors=_ERRORS
     )
     for name, path in paths.items():
         os.replace(drafts[name], path)

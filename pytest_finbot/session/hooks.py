@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_finbot.session.collecting import BatchCollection, categorize_by_hook
+from pytest_finbot.session.exit_guard import ExitGuard
 from pytest_finbot.session.items import RECORDER, BatchFile
 from pytest_finbot.session.recording import RunRecorder
 
@@ -23,6 +24,7 @@ class ControllerPlugin:
         self._controller = controller
         self._collection = BatchCollection(controller.config, controller.specs())
         self._recorder: RunRecorder | None = None
+        self._guard = ExitGuard()
         self._began = False
 
     # --------------------------------------------------------------------------- begin
@@ -31,6 +33,10 @@ class ControllerPlugin:
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         config = session.config
         if not _executes(config):
+            if config.option.setuponly and config.option.finbot_batch:
+                raise pytest.UsageError(
+                    "finbot: --setup-only and --setup-plan run no backtest; use --collect-only to see them"
+                )
             return
         self._controller.begin()
         self._began = True
@@ -43,7 +49,9 @@ class ControllerPlugin:
                 self._controller.open_batches(),
                 "main",
                 categorize_by_hook(config),
+                self._guard,
             )
+            self._guard.install()
             config.stash[RECORDER] = self._recorder
 
     @pytest.hookimpl(optionalhook=True)
@@ -87,6 +95,7 @@ class ControllerPlugin:
             if self._recorder is not None:
                 self._recorder.close()
             session.exitstatus = self._controller.finish(int(exitstatus))
+            self._guard.remove(int(session.exitstatus))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._controller.finished:

@@ -11,9 +11,12 @@ from pathlib import Path
 from pytest_finbot.config.expand import Batch
 from pytest_finbot.contracts import RunSpec
 from pytest_finbot.engines.resolve import engine_problem, uses_strategies
+from pytest_finbot.errors import did_you_mean
 from pytest_finbot.strategies.inspect import inspect_params
 from pytest_finbot.strategies.resolve import is_callable_path
 
+_USUAL_CALENDARS = frozenset(("24/5", "24/7", "XAMS", "XETR", "XHKG", "XLON", "XNAS", "XNYS", "XPAR", "XTKS"))
+"""Known without asking: the library that knows them all takes half a second and 60 MB to load."""
 KeyPath = tuple[str | int, ...]
 
 
@@ -29,6 +32,9 @@ def inspect_run(spec: RunSpec) -> Iterator[tuple[KeyPath, str]]:
         return
     if uses_strategies(spec.engine):
         yield from inspect_params(spec)
+    problem = _calendar_problem(spec.data.calendar)
+    if problem is not None:
+        yield ("data", "calendar"), problem
     for key, name in (("engine", spec.engine), ("strategy", spec.strategy)):
         if is_callable_path(name):
             package = name.partition(":")[0].partition(".")[0]
@@ -38,6 +44,18 @@ def inspect_run(spec: RunSpec) -> Iterator[tuple[KeyPath, str]]:
                     f"{name!r}: there is no module {package!r} beside the batch file, in pytest's "
                     "root folder or among the installed packages",
                 )
+
+
+@functools.lru_cache(maxsize=256)
+def _calendar_problem(name: str | None) -> str | None:
+    if name is None or name in _USUAL_CALENDARS:
+        return None
+    from pytest_finbot.market.calendars import calendar_names
+
+    known = calendar_names()
+    if name in known:
+        return None
+    return f"unknown calendar {name!r}{did_you_mean(name, known)} (an exchange_calendars name is expected)"
 
 
 def modules_beside(batch: Batch) -> dict[str, Path]:

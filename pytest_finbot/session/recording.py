@@ -6,6 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from pytest_finbot.registry.records import record_to_json
 from pytest_finbot.registry.small_tables import keep_table
 from pytest_finbot.registry.tables import fills_columns, marks_columns, series_columns
 from pytest_finbot.reports.run_files import write_run_files
+from pytest_finbot.session.exit_guard import ExitGuard
 
 if TYPE_CHECKING:
     from pytest_finbot.pipeline.outcome import RunOutcome
@@ -49,11 +51,13 @@ class RunRecorder:
         batches: Mapping[Path, OpenBatch],
         worker: str,
         categorize: Categorize | None = None,
+        guard: ExitGuard | None = None,
     ) -> None:
         self._registry = registry
         self._batches = batches
         self._worker = worker
         self._categorize = categorize
+        self._guard = guard
         self._writers: dict[str, BatchWriter] = {}
         self._attempts: dict[tuple[str, str], int] = {}
         self._kept_marks: tuple[FloatArray, SessionArray, tuple[str, ...], str] | None = None
@@ -71,7 +75,8 @@ class RunRecorder:
         )
         started_at, began = _now(), time.perf_counter()
         writer.append("start", {"name": spec.name, "attempt": attempt, "at": started_at}, sync=False)
-        run = execute(spec, writer.log, categorize=self._categorize)
+        with self._guard.run() if self._guard is not None else nullcontext():
+            run = execute(spec, writer.log, categorize=self._categorize)
         try:
             record = self._record(batch, run, attempt, started_at, began)
             writer.append("run", record_to_json(record))

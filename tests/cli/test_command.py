@@ -45,7 +45,7 @@ def test_run_ends_with_pytests_status_and_passes_its_options_on(tmp_path, worker
         "  - {id: good, strategy: fixed_weights}\n"
         "  - {id: bad, strategy: 'json:at_all'}\n"
     )
-    done = finbot("run", *workers, "finbot.yaml", "-k", "good", cwd=tmp_path)
+    done = finbot("run", "finbot.yaml", *workers, "-k", "good", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 of 1 runs succeeded" in done.stdout
     assert "warning" not in done.stdout

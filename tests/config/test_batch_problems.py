@@ -303,7 +303,8 @@ def test_a_window_that_ends_before_it_begins(folder):
 
 
 def test_a_window_of_one_day_is_a_window(folder):
-    folder.runs("- {id: a, end_date: 2020-01-02}")
+    [run] = folder.runs("- {id: a, end_date: 2020-01-02}").runs
+    assert run.start_date == run.end_date
 
 
 def test_a_window_that_is_wrong_in_defaults_is_told_once(folder):

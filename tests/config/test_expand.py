@@ -212,7 +212,7 @@ def test_editors_get_a_schema():
     assert run["additionalProperties"] is False
     assert run["properties"]["generate_report"]["deprecated"] is True
     assert run["properties"]["rebalance_freq"]["enum"] == ["none", "D", "W", "M", "Q", "A"]
-    assert run["properties"]["start_date"]["anyOf"][0]["format"] == "date"
+    assert run["properties"]["start_date"]["format"] == "date"
     json.dumps(schema, allow_nan=False)
 
 

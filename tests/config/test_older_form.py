@@ -141,13 +141,14 @@ def test_two_spellings_that_disagree_at_one_level(folder, keys, key, message):
 
 
 def test_two_spellings_that_agree_are_no_problem(folder):
-    folder.runs("""\
+    [run] = folder.runs("""\
         - id: a
           data_path: prices.csv
           data: {path: prices.csv}
           generate_report: true
           reports: [summary]
-        """)
+        """).runs
+    assert run.reports == ("summary",)
 
 
 def test_problems_are_told_in_the_words_of_the_file(folder):

@@ -118,18 +118,103 @@ def test_a_run_that_kills_its_worker_costs_only_itself(project):
     assert bad["strategy"] == "ours:bad"
 
 
-def test_a_run_that_ends_the_only_process_leaves_what_was_recorded(project):
-    project.write("ours.py", "import os\n\ndef bad(spec, market):\n    os._exit(3)\n")
-    project.batch(NEIGHBOURS)
-    assert project.pytest("-n", "0").ret == 3
-    recorded = [
-        json.loads(line)
-        for segment in (project.path / ".finbot").glob("batches/*/*/*/*.jsonl")
-        for line in segment.read_text().splitlines()
-    ]
-    ended = [line for line in recorded if line["kind"] == "run"]
-    assert [line["name"] for line in ended] == ["before"]
-    assert ended[0]["status"] == "success"
+@pytest.mark.parametrize("how", ["os._exit(0)", "os._exit(3)"])
+def test_a_run_that_would_end_the_only_process_is_a_crash(project, how):
+    result = run_with(project, f"import os\n\ndef bad(spec, market):\n    {how}\n", "0")
+    result.assert_outcomes(passed=2, failed=1)
+    assert neighbours_are_whole(project)["error"]["category"] == "crash"
+
+
+def test_an_exit_registered_by_a_run_does_not_make_the_session_green(project):
+    code = """
+    import atexit
+    import os
+
+    def bad(spec, market):
+        atexit.register(os._exit, 0)
+        raise ValueError
+    """
+    assert run_with(project, code, "0").ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_children_of_a_run_exit_as_they_like(project):
+    code = """
+    import os
+    import numpy as np
+
+    def bad(spec, market):
+        child = os.fork()
+        if child == 0:
+            os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        return np.full(market.close.shape, 0.5)
+    """
+    run_with(project, code, "0").assert_outcomes(passed=3)
+
+
+@WORKERS
+def test_what_a_strategy_does_to_its_parameters_is_no_neighbours_matter(project, workers):
+    project.write(
+        "ours.py",
+        """
+        import numpy as np
+
+        def popping(spec, market):
+            first = spec.params["weights"].pop("AAA", 0.5)
+            spec.params.clear()
+            object.__setattr__(spec, "name", "one")
+            return np.tile([first, 1 - first], (len(market.sessions), 1))
+        """,
+    )
+    project.write(
+        "finbot.yaml",
+        """
+        batch_name: small
+        defaults:
+          data: {path: prices.csv}
+          strategy: "ours:popping"
+          params: {weights: {AAA: 0.9}}
+          symbols: [AAA, BBB]
+          start_date: 2020-01-02
+          end_date: 2020-01-09
+        runs: [{id: one}, {id: two}, {id: three}]
+        """,
+    )
+    project.pytest("-n", workers).assert_outcomes(passed=3)
+    runs = project.summary()["runs"]
+    assert [run["name"] for run in runs] == ["one", "two", "three"]
+    assert len({run["metrics"]["final_nav"] for run in runs}) == 1
+    assert len({run["fingerprint"]["config"] for run in runs}) == 1
+
+
+def test_a_strategy_cannot_change_the_prices_of_its_neighbours(project):
+    code = """
+    import numpy as np
+
+    def bad(spec, market):
+        object.__setattr__(market, "close", market.close * 2)
+        for array in (market.sessions, market.close.base):
+            if array is not None:
+                array.setflags(write=True)
+    """
+    result = run_with(project, code, "0")
+    result.assert_outcomes(passed=2, failed=1)
+    runs = {run["name"]: run for run in project.summary()["runs"]}
+    assert "WRITEABLE" in runs["bad"]["error"]["message"]
+    project.batch("- {id: after, rebalance_freq: D, costs: {commission_bps: 5}}\n")
+    project.pytest("-n", "0").assert_outcomes(passed=1)
+    assert project.summary()["runs"][0]["metrics"] == runs["after"]["metrics"]
+
+
+@WORKERS
+def test_words_without_utf8_do_not_cost_the_summary(project, workers):
+    code = """
+    def bad(spec, market):
+        raise ValueError("bad \\udcff name")
+    """
+    result = run_with(project, code, workers)
+    result.assert_outcomes(passed=2, failed=1)
+    assert "bad \\udcff name" in neighbours_are_whole(project)["error"]["message"]
 
 
 @WORKERS

@@ -21,6 +21,8 @@ def test_every_mistake_of_a_batch_file_is_told_at_once(project, workers):
         - {id: three, params: {weights: {AAA: lots}}}
         - {id: four, engine: portfoleo}
         - {id: five, strategy: "nowhere.at_all:mine"}
+        - {id: six, data: {calendar: XNYSE}}
+        - {id: seven, start_date: null, seed: 4294967296}
         """
     )
     result = project.pytest("-n", workers)
@@ -34,6 +36,9 @@ def test_every_mistake_of_a_batch_file_is_told_at_once(project, workers):
             "*finbot.yaml:13: runs[[]2].params.weights.AAA:*",
             "*finbot.yaml:14: runs[[]3].engine: unknown engine 'portfoleo'; did you mean 'portfolio'*",
             "*finbot.yaml:15: runs[[]4].strategy: 'nowhere.at_all:mine': there is no module 'nowhere'*",
+            "*finbot.yaml:16: runs[[]5].data.calendar: unknown calendar 'XNYSE'; did you mean 'XNYS'*",
+            "*finbot.yaml:17: runs[[]6].seed: *at most 4294967295*",
+            "*finbot.yaml:17: runs[[]6].start_date: expected a date*",
         ],
         consecutive=False,
     )
@@ -122,6 +127,14 @@ def test_a_second_session_on_the_same_folder_stops_and_nothing_is_mixed(project)
     assert first.wait(60) == 0
     assert project.statuses() == {"slow": "success"}
     assert len(list((project.path / ".finbot").glob("batches/*/*/*"))) == 1
+
+
+def test_a_session_that_only_sets_up_runs_nothing_and_is_not_green(project):
+    project.batch(ONE_RUN)
+    for option in ("--setup-only", "--setup-plan"):
+        result = project.pytest(option)
+        assert result.ret == USAGE
+        result.stderr.fnmatch_lines(["*run no backtest*"])
 
 
 def test_two_batch_files_that_write_one_folder_are_refused(project):
