@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-METRICS = (
-    "final_nav",
-    "total_return",
-    "cagr",
-    "cagr_calendar",
-    "volatility",
-    "sharpe",
-    "sortino",
-    "max_drawdown",
-    "calmar",
-    "var_5",
-    "cvar_5",
-    "turnover",
-    "trades",
-    "costs",
-    "exposure_gross",
-    "cash_share",
-)
+from pytest_finbot.valuation.metric_kinds import METRIC_KINDS, Unit
+
+METRICS = tuple(name for name, kind in METRIC_KINDS.items() if kind.unit is not Unit.DATE)
 """Metrics with a column of their own, in the order of the columns."""
 
 
@@ -120,7 +105,3 @@ def json_value(row: SummaryRow) -> dict[str, Any]:
     if row.record is not None:
         return {key: value for key, value in row.record.items() if key != "tables"}
     return {"run_id": row.run_id, "name": row.run, "status": row.status, "reason": row.error}
-
-
-def by_run(rows: Iterable[SummaryRow]) -> dict[str, SummaryRow]:
-    return {row.run: row for row in rows}

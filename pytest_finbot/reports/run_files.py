@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_finbot.contracts import EngineResult, FloatArray, OutputFormat, RunSpec
+from pytest_finbot.registry.tables import fills_columns
 from pytest_finbot.reports.templates import render
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def write_run_files(
     folder.mkdir(parents=True)
     if result is not None:
         written += _write_table(folder / "series", _daily(result, market_values), spec.outputs)
-        written += _write_table(folder / "fills", _fills(result), spec.outputs)
+        written += _write_table(folder / "fills", fills_columns(result), spec.outputs)
     head = {"run": spec, "metrics": metrics, "undefined": undefined}
     if metrics and "summary" in spec.reports:
         facts = {"run": spec.name, "metrics": dict(metrics), "undefined": dict(undefined)}
@@ -76,18 +77,6 @@ def _daily(result: EngineResult, market_values: FloatArray | None) -> Columns:
         columns[f"quantity:{asset}"] = result.quantity[:, number]
         columns[f"mark:{asset}"] = result.mark[:, number]
     return columns
-
-
-def _fills(result: EngineResult) -> Columns:
-    fills = result.fills
-    return {
-        "session": result.sessions[fills.session],
-        "asset": np.asarray(result.assets, dtype=object)[fills.asset],
-        "quantity": fills.quantity,
-        "price": fills.price,
-        "fee": fills.fee,
-        "slippage": fills.slippage,
-    }
 
 
 def _write_table(stem: Path, columns: Columns, formats: Iterable[OutputFormat]) -> list[str]:

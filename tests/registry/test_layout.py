@@ -26,7 +26,10 @@ def test_opening_it_again_writes_nothing(tmp_path):
 
 def test_later_keys_of_the_marker_do_no_harm(tmp_path):
     (tmp_path / "registry.json").write_text('{"format":"finbot-registry","version":1,"mood":"sunny"}')
-    open_registry(tmp_path)
+    registry = open_registry(tmp_path)
+    batch_id = registry.create_batch({"batch_id": "batch-20260101T000000Z-aaaaaa"})
+    assert list(registry.batch_ids()) == [batch_id]
+    assert "sunny" in (tmp_path / "registry.json").read_text()
 
 
 @pytest.mark.parametrize(
