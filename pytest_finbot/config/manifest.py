@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
-from pytest_finbot.contracts import CostSpec, DataSpec, Factor, FactorBundle, RunSpec
+from pytest_finbot.contracts import CheckSpec, CostSpec, DataSpec, Factor, FactorBundle, Limit, RunSpec
 from pytest_finbot.errors import ParameterError, did_you_mean
 
 _FIELDS: Final = tuple(field.name for field in dataclasses.fields(RunSpec))
@@ -87,7 +87,7 @@ def _to_json(name: str, value: Any) -> Any:
         return value.isoformat()
     if name in _TUPLES:
         return list(value)
-    if name in ("data", "costs"):
+    if name in ("data", "costs", "checks"):
         return dataclasses.asdict(value)
     if name == "bundle" and value is not None:
         # asdict keeps tuples; JSON has lists.
@@ -108,6 +108,11 @@ def _from_json(name: str, value: Any) -> Any:
         return DataSpec(**value)
     if name == "costs":
         return CostSpec(**value)
+    if name == "checks":
+        limits = {
+            check: None if limit is None else Limit(**limit) for check, limit in value["limits"].items()
+        }
+        return CheckSpec(**{**value, "limits": limits})
     if name == "bundle" and value is not None:
         factors = tuple(Factor(**factor) for factor in value["factors"])
         low, high = value["winsorize_limits"]

@@ -100,6 +100,8 @@ def record_from_json(value: Mapping[str, Any]) -> RunRecord:
     known = {name: value[name] for name in _FIELDS[RunRecord] if name in value}
     try:
         known["status"] = RunStatus(known["status"])
+        if known.get("verdict") is not None:
+            known["verdict"] = Verdict(known["verdict"])
         if known.get("error") is not None:
             error_info = _known(ErrorInfo, known["error"])
             known["error"] = ErrorInfo(**{**error_info, "category": ErrorCategory(error_info["category"])})

@@ -89,6 +89,8 @@ FIELDS = {
     "start_date": TEXT,
     "end_date": TEXT,
     "tags": several(TEXT),
+    "verdict": st.none() | st.sampled_from(Verdict),
+    "comparison": st.none() | st.dictionaries(TEXT, JSON, max_size=3),
 }
 RECORDS = st.builds(RunRecord, **FIELDS)
 

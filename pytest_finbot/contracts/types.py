@@ -1,0 +1,22 @@
+"""Names of the arrays and of the choices that nouns are made of."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+SessionArray = npt.NDArray[np.datetime64]
+
+PERIODS_PER_YEAR = 252
+"""Sessions a year, the field's convention for annualising."""
+
+RebalanceFreq = Literal["none", "D", "W", "M", "Q", "A"]
+FillTiming = Literal["close", "next_close", "next_open"]
+Units = Literal["fractional", "whole"]
+CostBooking = Literal["targeted", "from_cash"]
+ReportName = Literal["summary", "risk", "tca"]
+OutputFormat = Literal["parquet", "csv"]
