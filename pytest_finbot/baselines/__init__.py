@@ -1,0 +1,1 @@
+"""Accepted results: keep, find, compare, explain, waive."""
