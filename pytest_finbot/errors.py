@@ -61,6 +61,12 @@ class RegressionError(FinbotError):
     category = ErrorCategory.REGRESSION
 
 
+class BaselineError(FinbotError):
+    """An accepted result cannot be read, written or found: nothing can be compared with it."""
+
+    category = ErrorCategory.ENVIRONMENT
+
+
 class MissingDependencyError(FinbotError):
     """Something that a run needs is not installed here."""
 
