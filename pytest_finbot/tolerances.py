@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 from pytest_finbot.contracts import SERIES_CHECKS, CheckSpec, Limit
 
@@ -29,6 +29,37 @@ SCALE_FLOOR: Final = 0.01
 """Least scale of NAV, cash and market values, as a fraction of the baseline's first NAV."""
 
 DEFAULT_PRESET: Final = "refactor"
+
+MetricUnit = Literal["currency", "fraction", "ratio", "count", "date"]
+
+METRIC_UNITS: Final[Mapping[str, MetricUnit]] = MappingProxyType(
+    {
+        "final_nav": "currency",
+        "total_return": "fraction",
+        "cagr": "fraction",
+        "cagr_calendar": "fraction",
+        "volatility": "fraction",
+        "sharpe": "ratio",
+        "sortino": "ratio",
+        "max_drawdown": "fraction",
+        "max_drawdown_peak": "date",
+        "max_drawdown_trough": "date",
+        "max_drawdown_recovery": "date",
+        "calmar": "ratio",
+        "var_5": "fraction",
+        "cvar_5": "fraction",
+        "turnover": "ratio",
+        "trades": "count",
+        "costs": "currency",
+        "exposure_gross": "fraction",
+        "cash_share": "fraction",
+    }
+)
+"""Metrics that take a limit, and what each is measured in: a limit is read by it.
+
+The names and units are those of ``valuation.metric_kinds``, in its order. They stand here too,
+because a batch file is read below the floor where metrics are computed.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +15,10 @@ from pytest_finbot.config.files import Files
 from pytest_finbot.config.level import Level, read_level
 from pytest_finbot.config.merge import Merger
 from pytest_finbot.config.models import BatchHead, BatchModel, DefaultsModel
-from pytest_finbot.config.problems import Findings, Place, describe
+from pytest_finbot.config.problems import LONGEST_PATH, Findings, Place, describe, quoted
 from pytest_finbot.config.source import Document, read_document
-from pytest_finbot.contracts import RunSpec
+from pytest_finbot.config.waivers import taken
+from pytest_finbot.contracts import RunSpec, Waiver
 from pytest_finbot.errors import BatchFileError, Problem
 
 Inspect = Callable[[RunSpec], Iterable[tuple[Place, str]]]
@@ -39,6 +41,10 @@ class Batch:
     runs: tuple[RunSpec, ...]
     run_count: int
     """Runs of the file; stays when :meth:`without_runs` lets go of them."""
+    baseline: Path | None = None
+    """Absolute folder of accepted results, which may not exist yet; ``None``: nothing is gated."""
+    waivers: tuple[Waiver, ...] = ()
+    """Those of the batch file, then those of ``waivers.yaml`` beside it; expired ones too."""
 
     def without_runs(self) -> Batch:
         """The same batch without its specs, which may be most of a process's memory."""
@@ -59,7 +65,10 @@ def load_batch(path: Path, *, inspect: Inspect | None = None) -> Batch:
     head = _head(document, findings)
     defaults = _defaults(document, findings, files, head)
     runs = _runs(document, findings, files)
-    specs = _specs(document, findings, Merger(defaults, head.engine, findings, files), runs, inspect)
+    merger = Merger(defaults, head.engine, findings, files, head.checks)
+    specs = _specs(document, findings, merger, runs, inspect)
+    baseline = _baseline(head, findings, files)
+    waivers = taken(head.waivers, document, ("waivers",)) + files.waivers()
     problems = _all_problems(document, findings, files)
     if problems:
         raise BatchFileError(problems)
@@ -73,6 +82,8 @@ def load_batch(path: Path, *, inspect: Inspect | None = None) -> Batch:
         durability=head.durability,
         runs=specs,
         run_count=len(specs),
+        baseline=baseline,
+        waivers=waivers,
     )
 
 
@@ -86,6 +97,16 @@ def _head(document: Document, findings: Findings) -> BatchHead:
         bad = {detail["loc"][0] for detail in error.errors(include_url=False)}
     sound = {key: value for key, value in given.items() if key not in bad}
     return BatchHead.model_validate({"batch_name": "unnamed", **sound})
+
+
+def _baseline(head: BatchHead, findings: Findings, files: Files) -> Path | None:
+    if head.baseline is None:
+        return None
+    path = files.absolute(head.baseline)
+    if os.path.exists(path) and not os.path.isdir(path):
+        given = quoted(head.baseline, LONGEST_PATH)
+        findings.add(("baseline",), f"{given} is a file; expected a folder, which may not exist yet")
+    return Path(path)
 
 
 def _defaults(document: Document, findings: Findings, files: Files, head: BatchHead) -> Level:

@@ -81,6 +81,12 @@ def _check_name(pattern: re.Pattern[str], allowed: str, text: str) -> str:
     return text
 
 
+def _check_said(text: str) -> str:
+    if not text.strip():
+        raise wrong("must not be empty")
+    return text
+
+
 def _check_tag(text: str) -> str:
     if text in RESERVED_TAGS:
         raise wrong(f"the tag '{text}' has a meaning of its own in pytest; choose another word")
@@ -134,6 +140,10 @@ Local = Annotated[
 Daily = Annotated[Literal["1d"], BeforeValidator(functools.partial(_only, "1d", "sessions are days"))]
 FilePath = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(min_length=1)]
+Said = Annotated[
+    str, AfterValidator(_check_said), WithJsonSchema({"type": "string", "minLength": 1, "pattern": r"\S"})
+]
+"""Text that says something: blanks alone do not."""
 Amount = Annotated[float, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0)]
 LARGEST_SEED = 2**32 - 1

@@ -10,11 +10,15 @@ from pytest_finbot.config.bundle import read_bundle
 from pytest_finbot.config.problems import LONGEST_PATH, quoted
 from pytest_finbot.config.source import nearest_file
 from pytest_finbot.config.symbols_file import read_symbols
-from pytest_finbot.contracts import FactorBundle
+from pytest_finbot.config.waivers import read_waivers
+from pytest_finbot.contracts import FactorBundle, Waiver
 from pytest_finbot.errors import BatchFileError, Problem
 
 PRICES: Final = ("data/prices.parquet", "data/prices.csv.gz", "data/prices.csv", "data/prices")
 """Where prices are looked for, beside the batch file, when none are named."""
+
+WAIVERS: Final = "waivers.yaml"
+"""Waivers beside the batch file, for all batch files of the folder."""
 
 FACTORS: Final = ("data/factors.parquet", "data/factors.csv.gz", "data/factors.csv")
 
@@ -76,6 +80,18 @@ class Files:
                 self.problems[shown] = list(error.problems)
                 self._bundles[path] = None
         return self._bundles[path]
+
+    def waivers(self) -> tuple[Waiver, ...]:
+        """The waivers in the file beside the batch file; none where there is no such file."""
+        path = Path(self.absolute(WAIVERS))
+        if not path.exists():
+            return ()
+        shown = self._shown(WAIVERS)
+        try:
+            return read_waivers(path, shown)
+        except BatchFileError as error:
+            self.problems[shown] = list(error.problems)
+            return ()
 
     def universe(self, bundle: FactorBundle, bundle_path: str) -> str | None:
         """The symbols file that the bundle's ``universe`` names, if it names one."""

@@ -40,7 +40,7 @@ PLAIN: Final = frozenset(
 )
 """Keys whose values go into a RunSpec as they are."""
 
-SECTIONS: Final = frozenset({"data", "costs", "params"})
+SECTIONS: Final = frozenset({"data", "costs", "params", "checks"})
 """Mappings that a run overrides key by key."""
 
 
@@ -48,9 +48,9 @@ SECTIONS: Final = frozenset({"data", "costs", "params"})
 class Level:
     """``values`` in RunSpec's terms, only what the file gives; ``bad``: given, but wrong.
 
-    Values are ``data`` and ``costs`` as dicts of what is given, ``symbols`` as a tuple,
-    ``bundle_path`` and ``factors_path`` absolute, ``reports`` a list, and ``report_flags``
-    (report: on or off) from the older form.
+    Values are ``data`` and ``costs`` as dicts of what is given, ``checks`` as a ChecksModel,
+    ``symbols`` as a tuple, ``bundle_path`` and ``factors_path`` absolute, ``reports`` a list,
+    and ``report_flags`` (report: on or off) from the older form.
     """
 
     place: Place
@@ -126,6 +126,8 @@ def _take(level: Level, model: DefaultsModel, findings: Findings, files: Files) 
         values["outputs"] = tuple(dict.fromkeys(said["outputs"]))
     if "reports" in given:
         values["reports"] = said["reports"]
+    if "checks" in given:
+        values["checks"] = said["checks"]
     if not given.isdisjoint(OLDER_KEYS):
         _take_older(level, given, said, findings)
     _take_symbols(level, given, said, findings, files)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pytest_finbot.config.checks import ChecksModel, put_on
 from pytest_finbot.config.files import PRICES, Files
 from pytest_finbot.config.level import PLAIN, SECTIONS, Level
 from pytest_finbot.config.models import DEFAULT_CAPITAL
 from pytest_finbot.config.problems import Findings, Place
-from pytest_finbot.contracts import CostSpec, DataSpec, FactorBundle, ReportName, RunSpec
+from pytest_finbot.contracts import CheckSpec, CostSpec, DataSpec, FactorBundle, ReportName, RunSpec
 
 REPORTS: Final[tuple[ReportName, ...]] = ("summary", "risk", "tca")
 
@@ -21,13 +22,20 @@ _NOT_GIVEN: Final = object()
 
 
 class Merger:
-    """Puts each run on top of the batch's defaults.
+    """Puts each run on top of the batch's defaults, and these on ``checks`` of the whole batch.
 
     Nothing is copied that two runs can share: a run that says nothing about its data has the
-    defaults' own DataSpec.
+    defaults' own DataSpec, and one that says nothing about checks the batch's own CheckSpec.
     """
 
-    def __init__(self, defaults: Level, engine: str, findings: Findings, files: Files) -> None:
+    def __init__(
+        self,
+        defaults: Level,
+        engine: str,
+        findings: Findings,
+        files: Files,
+        checks: ChecksModel | None = None,
+    ) -> None:
         self._defaults = defaults
         self._findings = findings
         self._files = files
@@ -42,6 +50,7 @@ class Merger:
         self._data_given: dict[str, Any] = given.get("data", {})
         self._costs_given: dict[str, Any] = given.get("costs", {})
         self._costs = CostSpec(**self._costs_given)
+        self._checks = put_on(put_on(CheckSpec(), checks), given.get("checks"))
         self._reports = _reports(REPORTS[:0], given)
         self._data: DataSpec | None = None
         self._bad_defaults = frozenset(defaults.bad)
@@ -84,6 +93,7 @@ class Merger:
             factors_path=self._factors_path(values, bundle),
             reports=_reports(self._reports, values),
             line=line,
+            checks=put_on(self._checks, values.get("checks")),
             **merged,
         )
 

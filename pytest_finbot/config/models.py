@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, cast
 
 from pydantic import Field
 
+from pytest_finbot.config.checks import ChecksModel
 from pytest_finbot.config.fields import (
     Amount,
     BatchName,
@@ -19,12 +20,14 @@ from pytest_finbot.config.fields import (
     Name,
     Positive,
     RunId,
+    Said,
     Seed,
     Strict,
     Symbols,
     Tag,
 )
 from pytest_finbot.config.older_form import OlderKeys
+from pytest_finbot.config.waivers import WaiverModel
 from pytest_finbot.contracts import CostBooking, FillTiming, OutputFormat, RebalanceFreq, ReportName, Units
 
 DEFAULT_CAPITAL = 100_000.0
@@ -83,6 +86,8 @@ class DefaultsModel(OlderKeys):
     tags: list[Tag] = Field(default_factory=list)
     reports: list[ReportName] = Field(default_factory=list)
     outputs: list[OutputFormat] = Field(default_factory=list)
+    # None where a level says nothing: building an empty one for each of 10,000 runs takes time.
+    checks: ChecksModel = cast(Any, None)
 
 
 class RunModel(DefaultsModel):
@@ -102,6 +107,9 @@ class BatchHead(Strict):
     engine: Name = "portfolio"
     max_workers: int | None = Field(default=None, ge=1)
     durability: Literal["item", "second"] = "item"
+    checks: ChecksModel = cast(Any, None)
+    baseline: Said = cast(Any, None)
+    waivers: list[WaiverModel] = Field(default_factory=list)
 
 
 class BatchModel(BatchHead):

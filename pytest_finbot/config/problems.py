@@ -97,9 +97,13 @@ class Findings:
     def add_invalid(self, place: Place, error: ValidationError, model: type[BaseModel]) -> None:
         """Note what pydantic found wrong with the value at ``place``, checked by ``model``."""
         for detail in error.errors(include_url=False):
+            where = (*place, *detail["loc"])
+            # Of a limit, which is read as a whole, a single error may tell several faults.
+            for key, fault in detail.get("ctx", {}).get("faults", ()):
+                self.add((*where, *key), fault)
             message = told(detail, model)
             if message is not None:
-                self.add((*place, *detail["loc"]), message)
+                self.add(where, message)
 
     def sorted(self) -> list[Problem]:
         """In the order of the file."""
@@ -107,9 +111,9 @@ class Findings:
 
 
 def told(detail: ErrorDetails, model: type[BaseModel]) -> str | None:
-    """One error of pydantic's in plain words; ``None`` where it was told on reading."""
+    """One error of pydantic's in plain words; ``None`` where it is told by others."""
     kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
-    if kind == "finite_number":
+    if kind in ("finite_number", "finbot_faults"):
         return None
     if kind == "extra_forbidden":
         *parents, key = detail["loc"]

@@ -94,13 +94,14 @@ class SourceSyntaxError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file read: its mapping, where everything is, what was wrong on the way.
+    """A file read: its values, where everything is, what was wrong on the way.
 
-    ``shown`` is the file's name in messages; ``content`` its bytes as they were.
+    ``root`` is a mapping where :func:`read_document` read the file. ``shown`` is the file's
+    name in messages; ``content`` its bytes as they were.
     """
 
     shown: str
-    root: dict[str, Any]
+    root: Any
     positions: Positions
     problems: tuple[Problem, ...]
     content: bytes
@@ -109,9 +110,21 @@ class Document:
 def read_document(path: Path, shown: str | None = None) -> Document:
     """Read a YAML or (by its suffix) JSON file whose top level is a mapping.
 
+    Raises BatchFileError where the top level is something else, and as :func:`read_values`.
+    """
+    document = read_values(path, shown)
+    if not isinstance(document.root, dict):
+        message = f"expected a mapping at the top of the file, got {describe(document.root)}"
+        raise _fatal(document.shown, document.positions.line(()), message)
+    return document
+
+
+def read_values(path: Path, shown: str | None = None) -> Document:
+    """Read a YAML or (by its suffix) JSON file, whatever its top level is.
+
     Raises BatchFileError for what leaves nothing to look at: no such file, not UTF-8, not
-    YAML or JSON, empty, not a mapping. Lesser mistakes, a key given twice or a NaN, are in
-    ``problems`` so that they can be told together with all others.
+    YAML or JSON, empty. Lesser mistakes, a key given twice or a NaN, are in ``problems`` so
+    that they can be told together with all others.
     """
     shown = str(path) if shown is None else shown
     content = read_bytes(path, shown)
@@ -132,9 +145,6 @@ def read_document(path: Path, shown: str | None = None) -> Document:
             tree = read_yaml(text)
     except SourceSyntaxError as error:
         raise _fatal(shown, error.line, error.message) from None
-    if not isinstance(tree.root, dict):
-        message = f"expected a mapping at the top of the file, got {describe(tree.root)}"
-        raise _fatal(shown, tree.positions.line(()), message)
     return Document(shown, tree.root, tree.positions, tuple(_told(tree, shown)), content)
 
 
@@ -182,7 +192,7 @@ def _told(tree: Tree, shown: str) -> Iterator[Problem]:
                 key = key_path((*path, oddity.key) if oddity.key else path)
                 yield Problem(shown, oddity.position, key, oddity.message)
         elif is_unusual(value):
-            yield Problem(shown, line_of(path), key_path(path), _unusual_words(value))
+            yield Problem(shown, line_of(path), key_path(path), unusual_words(value))
     for number, oddities in by_container.items():
         if number not in seen:  # inside a value that a duplicate key has replaced
             yield from (Problem(shown, odd.position, odd.key, odd.message) for odd in oddities)
@@ -199,7 +209,8 @@ def _walk(root: Any) -> Iterator[tuple[Place, Any]]:
             stack.extend(((*path, number), child) for number, child in enumerate(value))
 
 
-def _unusual_words(value: float | int) -> str:
+def unusual_words(value: float | int) -> str:
+    """What is wrong with a number that :func:`scalars.is_unusual`."""
     if isinstance(value, float):
         word = "not a number (NaN)" if math.isnan(value) else "infinite or too large"
         return f"the value is {word}; expected a finite number"
