@@ -135,7 +135,8 @@ def _read_mapping(check: str, kind: Kind, given: Mapping[str, Any]) -> Limit:
     rtol = found.get("rtol", 0.0 if "rtol" not in given else None)
     if rtol is not None and found.get("none_beyond", rtol) < rtol:
         message = (
-            f"{given['none_beyond']} is below rtol, {given['rtol']}; beyond it nothing may be, so it is wider"
+            f"{given['none_beyond']} is below the rtol of {given.get('rtol', 0)}; "
+            "none_beyond is the wider of the two"
         )
         faults.append((("none_beyond",), message))
     if faults:
@@ -159,6 +160,8 @@ def _read_keyed(check: str, kind: Kind, key: str, value: Any) -> float:
             raise _no_points(shown, key, kind)
     elif kind != "fraction" and unit:
         own = _OWN_UNIT.get(check, _OWN_UNIT.get(kind, ""))
+        if unit == "pp":
+            raise _fault(f"{shown} is between fractions, but atol is in {own}; write a number")
         raise _fault(f"{shown} is relative, but atol is in {own}; write a number, or {shown} as rtol")
     elif unit == "%":
         raise _two_ways(shown)
@@ -210,8 +213,9 @@ def _amount(value: Any, expected: str) -> tuple[str, float, str]:
     if not unit:
         raise _fault(f"expected {expected}, got {describe(value)}; write the number without quotes")
     if unit not in _POWERS:
-        near = did_you_mean(unit.lower(), _POWERS)
-        raise _fault(f"{quoted(value)}: {quoted(unit)} is no unit{near or '; expected one of bp, %, pp'}")
+        # Not the nearest one: of "bpp", bp and pp are as near, and a hundred times apart.
+        near = f"did you mean '{unit.lower()}'?" if unit.lower() in _POWERS else "expected one of bp, %, pp"
+        raise _fault(f"{quoted(value)}: {quoted(unit)} is no unit; {near}")
     # The power goes into the text, so that 0.1 % is the float 0.001 to the last bit.
     amount = float(f"{digits}e{int(exponent or 0) + _POWERS[unit]}") + 0.0
     if is_unusual(amount):

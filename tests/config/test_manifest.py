@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_finbot.config.manifest import runs_from_json, runs_to_json, spec_from_json, spec_to_json
-from pytest_finbot.contracts import CostSpec, DataSpec, Factor, FactorBundle, RunSpec
+from pytest_finbot.contracts import CheckSpec, CostSpec, DataSpec, Factor, FactorBundle, Limit, RunSpec
 from pytest_finbot.errors import ParameterError
 
 text = st.text(st.characters(codec="utf-8"), max_size=6)
@@ -66,6 +66,15 @@ specs = st.builds(
     outputs=st.lists(st.sampled_from(["parquet", "csv"]), max_size=2).map(tuple),
     description=text,
     line=st.integers(0, 10**6),
+    checks=st.builds(
+        CheckSpec,
+        st.sampled_from(["exact", "refactor", "rounding", "parity", "cross_engine"]),
+        st.dictionaries(
+            st.sampled_from(["nav", "cash", "fills", "metrics.sharpe"]),
+            st.none() | st.builds(Limit, amounts, amounts, st.floats(0.1, 1), st.none() | amounts),
+        ),
+        st.none() | st.booleans(),
+    ),
 )
 
 
