@@ -67,6 +67,10 @@ class BaselineError(FinbotError):
     category = ErrorCategory.ENVIRONMENT
 
 
+class NotComparableError(BaselineError):
+    """There is a baseline, and it holds no result to compare with."""
+
+
 class MissingDependencyError(FinbotError):
     """Something that a run needs is not installed here."""
 

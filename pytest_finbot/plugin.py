@@ -26,6 +26,42 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FOLDER",
         help="where runs are recorded (default: .finbot in the root folder)",
     )
+    group.addoption(
+        "--finbot-baseline",
+        default=None,
+        metavar="SOURCE",
+        help="compare with this folder of baselines, batch:ID or git:REVISION, not the batch's own",
+    )
+    group.addoption(
+        "--finbot-require-baseline",
+        action="store_true",
+        help="refuse a batch that is compared with no baseline",
+    )
+    group.addoption(
+        "--finbot-fail-on",
+        choices=("any", "regression", "error", "all-failed", "never"),
+        default="any",
+        help="what makes the exit status of a batch non-zero (default: any move, error or missing run)",
+    )
+    group.addoption(
+        "--finbot-accept",
+        nargs="?",
+        const="*",
+        default=None,
+        metavar="GLOB",
+        help="accept new and moved results of the runs that match GLOB (default: all) as baselines",
+    )
+    group.addoption(
+        "--finbot-reason",
+        default=None,
+        metavar="TEXT",
+        help="why the results may change; kept in the baseline",
+    )
+    group.addoption(
+        "--finbot-accept-in-ci",
+        action="store_true",
+        help="let --finbot-accept work in CI, where nobody reviews before",
+    )
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -62,6 +98,10 @@ def pytest_configure(config: pytest.Config) -> None:
                 WorkerPlugin(config, payload, config.workerinput["workerid"]), "finbot-worker"
             )
         return
+    if config.option.finbot_accept is not None or config.option.finbot_reason is not None:
+        from pytest_finbot.session.acceptance import check_acceptance
+
+        check_acceptance(config)
     controller = _controller(config)
     if controller is not None:
         from pytest_finbot.session.hooks import ControllerPlugin

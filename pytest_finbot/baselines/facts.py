@@ -112,6 +112,8 @@ class Comparison:
     causes: tuple[Cause, ...] = ()
     waived_by: tuple[str, ...] = ()
     """Reason, reviewer and expiry of each waiver that excuses a check, in words."""
+    waivers: tuple[int, ...] = ()
+    """Numbers, from 0 on, of the batch's waivers that were used."""
     source: str | None = None
     """Where the baseline came from."""
     accepted: Mapping[str, str] | None = None
@@ -138,6 +140,16 @@ class Comparison:
             if field.name != "checks" and value not in (None, (), False, 0):
                 plain[field.name] = _plain(value)
         return plain
+
+
+def with_defaults(comparison: Mapping[str, Any]) -> dict[str, Any]:
+    """A comparison's JSON with every key there: what :meth:`Comparison.to_json` left out is empty."""
+    empty: dict[str, Any] = {
+        field.name: None if field.default is dataclasses.MISSING else field.default
+        for field in dataclasses.fields(Comparison)
+        if field.name != "checks"
+    }
+    return {**empty, **comparison}
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 import pytest_finbot
+from pytest_finbot.cli.baseline import baseline
 
 _PASS_ON = {"ignore_unknown_options": True}
 
@@ -62,6 +63,8 @@ def validate(files: tuple[Path, ...]) -> None:
             click.echo(f"{file}: batch {batch.batch_name}, {len(batch.runs):,} runs, no problems")
     raise SystemExit(4 if wrong else 0)
 
+
+main.add_command(baseline)
 
 if __name__ == "__main__":
     main()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from pytest_finbot.baselines.judge import Gate
 from pytest_finbot.contracts import PhaseResult, RunSpec
 from pytest_finbot.fingerprint import config_hash
 from pytest_finbot.pipeline.failure import Categorize, describe
@@ -29,13 +30,14 @@ def execute(
     *,
     categorize: Categorize | None = None,
     phases: Sequence[Phase] = PHASES,
+    gate: Gate | None = None,
 ) -> RunOutcome:
-    """Run ``spec`` through ``phases`` and return what came of it.
+    """Run ``spec`` through ``phases``, hold it to ``gate``, and return what came of it.
 
     Nothing a run raises gets out, save KeyboardInterrupt; a failed critical phase makes
     those after it skipped, with that reason.
     """
-    run = RunOutcome(spec)
+    run = RunOutcome(spec, gate)
     run.fingerprint["config"] = config_hash(spec)
     environment_fingerprint(run)
     stopped_by: str | None = None

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 from pytest_finbot.contracts import (
     CheckResult,
     EngineResult,
+    ErrorCategory,
     ErrorInfo,
     MarketData,
     PhaseResult,
     RunSpec,
     RunStatus,
+    Verdict,
 )
 
 if TYPE_CHECKING:
+    from pytest_finbot.baselines.facts import Comparison
+    from pytest_finbot.baselines.judge import Gate
     from pytest_finbot.valuation.books import Books
     from pytest_finbot.valuation.costs import CostAnalysis
     from pytest_finbot.valuation.risk import RiskAnalysis
@@ -27,6 +31,8 @@ class RunOutcome:
     """Filled in phase by phase; what a phase did not reach stays empty."""
 
     spec: RunSpec
+    gate: Gate | None = None
+    """What it is compared with; ``None`` where nothing is gated."""
     phases: list[PhaseResult] = field(default_factory=list)
     market: MarketData | None = None
     result: EngineResult | None = None
@@ -37,6 +43,7 @@ class RunOutcome:
     warnings: list[str] = field(default_factory=list)
     risk: RiskAnalysis | None = None
     costs: CostAnalysis | None = None
+    comparison: Comparison | None = None
     fingerprint: dict[str, Any] = field(default_factory=dict)
     errors: list[ErrorInfo] = field(default_factory=list)
     """One per failed phase, in order; the first is why the run failed."""
@@ -44,6 +51,15 @@ class RunOutcome:
     @property
     def status(self) -> RunStatus:
         return RunStatus.FAILED if self.errors else RunStatus.SUCCESS
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """``error`` for a run that failed by itself, whatever the comparison said of it."""
+        if self.gate is None:
+            return None
+        if self.comparison is None or any(e.category is not ErrorCategory.REGRESSION for e in self.errors):
+            return Verdict.ERROR
+        return self.comparison.verdict
 
     @property
     def error(self) -> ErrorInfo | None:

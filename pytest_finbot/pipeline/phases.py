@@ -10,11 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pytest_finbot.baselines.dependencies import dependencies_of_run
+from pytest_finbot.baselines.headline import headline
+from pytest_finbot.baselines.judge import Gate
+from pytest_finbot.baselines.results import RunResult
 from pytest_finbot.checks.accounting import check_books
 from pytest_finbot.checks.contract import check_result
 from pytest_finbot.contracts import CheckResult, EngineResult, MarketData, Verdict
 from pytest_finbot.engines.resolve import resolve_engine
-from pytest_finbot.errors import EngineError
+from pytest_finbot.errors import EngineError, RegressionError
 from pytest_finbot.market.store import load_market
 from pytest_finbot.pipeline.fingerprints import code_of, environment_of
 from pytest_finbot.pipeline.outcome import RunOutcome
@@ -116,7 +120,7 @@ def costs(run: RunOutcome) -> Counters:
 
 
 def checks(run: RunOutcome) -> Counters:
-    """The books: every accounting identity of the result."""
+    """The books: every accounting identity of the result. Then its baseline, where the batch has some."""
     found = check_books(_result(run), run.spec, _books(run))
     run.checks.extend(found)
     broken = [check for check in found if check.failed]
@@ -125,7 +129,25 @@ def checks(run: RunOutcome) -> Counters:
             f"the books of engine {run.spec.engine!r} do not add up:\n"
             + "\n".join(f"{check.name}: {check.message}" for check in broken)
         )
-    return {"checks": len(found)}
+    if run.gate is not None:
+        _compare(run, run.gate)
+    return {"checks": len(run.checks)}
+
+
+def _compare(run: RunOutcome, gate: Gate) -> None:
+    """The result held to what was accepted; a move that nobody answers for raises."""
+    market = _market(run)
+    parts = None if market.digest is None else market.digest.parts
+    comparison = gate.judge(
+        run.spec.name,
+        run.spec.checks,
+        RunResult.of_engine(_result(run), _books(run).market_values, run.metrics, run.undefined_metrics),
+        dependencies_of_run(run.spec, run.fingerprint, parts),
+    )
+    run.comparison = comparison
+    run.checks.extend(comparison.checks)
+    if comparison.fails:
+        raise RegressionError(headline(comparison))
 
 
 PHASES = (

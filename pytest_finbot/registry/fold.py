@@ -45,6 +45,7 @@ class _Final(NamedTuple):
     status: str
     category: str
     segment: int
+    verdict: str
 
 
 def fold_batch(folder: Path, *, writer_alive: bool | None = None) -> BatchFold:
@@ -72,6 +73,8 @@ class BatchFold:
     """Runs of the batch file that were never asked for."""
     error_categories: Mapping[str, int]
     """Failed runs by category; one that does not say is ``unknown``."""
+    verdicts: Mapping[str, int]
+    """Recorded runs by the verdict of their comparison; those that were not compared are not here."""
     cancel_reason: str | None
     problems: tuple[str, ...]
     """Everything that is not as it should be, each with its file and line where it has one."""
@@ -222,6 +225,7 @@ class _Folding:
             status.value,
             category,
             segment,
+            sys.intern(said) if isinstance(said := line.value.get("verdict"), str) else "",
         )
         known = self.finals.get(name)
         if known is None or final > known:
@@ -236,6 +240,7 @@ class _Folding:
         strangers = sorted(name for name in self.finals if name not in owed)
         finals = {name: final for name, final in self.finals.items() if name in owed}
         categories = Counter(f.category for f in finals.values() if f.status == RunStatus.FAILED)
+        verdicts = Counter(f.verdict for f in finals.values() if f.verdict)
         status = batch_status(
             begun=bool(self.begins),
             over=bool(self.begins) and (self.begins[-1].ended or writer_alive is False),
@@ -249,6 +254,7 @@ class _Folding:
             expected=expected,
             deselected=max(runs - len(expected), 0),
             error_categories=dict(sorted(categories.items())),
+            verdicts=dict(sorted(verdicts.items())),
             cancel_reason=min(self.cancels)[1] if self.cancels else None,
             problems=(*map(str, self.problems), *self._about(strangers)),
             _paths=tuple(self.paths),

@@ -17,8 +17,46 @@ NOT_GATED = (
 
 
 @dataclass(frozen=True, slots=True)
+class WaiverFacts:
+    """A waiver as reports show it: ``active``, ``expired``, or ``unused`` by any run compared."""
+
+    run: str
+    check: str
+    reason: str
+    reviewer: str
+    expires: str
+    link: str
+    state: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class GateFacts:
+    """What the batch was compared with, and what came of it."""
+
+    source: str
+    fail_on: str
+    verdicts: Mapping[str, int]
+    missing: tuple[str, ...] = ()
+    """Runs with a baseline that are no longer in the batch file."""
+    waivers: tuple[WaiverFacts, ...] = ()
+    accepted: tuple[str, ...] = ()
+    """What accepting changed, a line each."""
+    refused: tuple[str, ...] = ()
+    unchanged: int = 0
+
+    @property
+    def expired(self) -> tuple[WaiverFacts, ...]:
+        return tuple(waiver for waiver in self.waivers if waiver.state == "expired")
+
+    @property
+    def unused(self) -> tuple[WaiverFacts, ...]:
+        return tuple(waiver for waiver in self.waivers if waiver.state == "unused")
+
+
+@dataclass(frozen=True, slots=True)
 class BatchFacts:
-    """A batch as a whole, as folded from the registry."""
+    """A batch as a whole, as folded from the registry. ``gate`` is ``None`` where nothing is gated."""
 
     batch_id: str
     batch_name: str
@@ -37,11 +75,32 @@ class BatchFacts:
     error_categories: Mapping[str, int]
     problems: tuple[str, ...]
     provenance: Mapping[str, Any]
-    gate: str = NOT_GATED
+    gate: GateFacts | None = None
 
     @property
     def runs_per_second(self) -> float | None:
         return self.recorded / self.seconds if self.seconds > 0 else None
+
+    @property
+    def regressions(self) -> int:
+        """Runs the gate closed on: moved, new, not comparable, missing; and waivers that expired."""
+        failed = self.error_categories.get("regression", 0)
+        return failed if self.gate is None else failed + len(self.gate.missing) + len(self.gate.expired)
+
+    @property
+    def errors(self) -> int:
+        """Runs that failed by themselves."""
+        return self.failed - self.error_categories.get("regression", 0)
+
+    @property
+    def gate_words(self) -> str:
+        """One sentence on what was compared."""
+        if self.gate is None:
+            return NOT_GATED
+        counts = [f"{number:,} {name.replace('_', ' ')}" for name, number in self.gate.verdicts.items()]
+        if self.gate.missing:
+            counts.append(f"{len(self.gate.missing):,} missing")
+        return f"Compared with {self.gate.source}: {', '.join(counts) or 'no run'}."
 
 
 @dataclass(slots=True)
@@ -49,13 +108,24 @@ class Listing:
     """The runs a person reads about first, gathered while the rows stream by."""
 
     failed: list[SummaryRow] = field(default_factory=list)
+    changed: list[SummaryRow] = field(default_factory=list)
     succeeded: list[SummaryRow] = field(default_factory=list)
     not_listed_failed: int = 0
+    not_listed_changed: int = 0
     not_listed_succeeded: int = 0
+    worst: SummaryRow | None = None
+    """The changed run whose NAV is furthest from its baseline, as a fraction of it."""
 
     def add(self, row: SummaryRow) -> None:
         """Keep ``row`` if there is room; count it otherwise."""
-        if row.status == "success":
+        if row.changed:
+            if self.worst is None or row.largest_bp_size > self.worst.largest_bp_size:
+                self.worst = row
+            if len(self.changed) < MAX_LISTED:
+                self.changed.append(row)
+            else:
+                self.not_listed_changed += 1
+        elif row.status == "success":
             if len(self.succeeded) < MAX_LISTED:
                 self.succeeded.append(row)
             else:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_finbot.baselines.facts import with_defaults
 from pytest_finbot.valuation.metric_kinds import METRIC_KINDS, Unit
 
 METRICS = tuple(name for name, kind in METRIC_KINDS.items() if kind.unit is not Unit.DATE)
@@ -33,11 +34,37 @@ class SummaryRow:
     worker: str
     metrics: Mapping[str, Any]
     record: Mapping[str, Any] | None
+    verdict: str = ""
+    """Of the comparison with the baseline; empty where nothing is gated."""
+    first_session: str = ""
+    largest_bp: float | None = None
+    """Largest difference in NAV, basis points of the baseline's, with its sign."""
+    largest_session: str = ""
+    final_nav_change: float | None = None
+    """Currency; now less baseline."""
+    causes: str = ""
+
+    @property
+    def changed(self) -> bool:
+        """Whether the comparison has something to tell: reports list these runs first."""
+        return self.status != "not_run" and self.verdict in CHANGED
+
+    @property
+    def largest_bp_size(self) -> float:
+        return 0.0 if self.largest_bp is None else abs(self.largest_bp)
+
+    @property
+    def comparison(self) -> Mapping[str, Any]:
+        """The facts of the comparison; every key is there, empty where there was none."""
+        return with_defaults({} if self.record is None else self.record.get("comparison") or {})
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> SummaryRow:
         """The row of a recorded run, from the registry's JSON of it."""
         error = record.get("error") or {}
+        comparison = record.get("comparison") or {}
+        largest, final = comparison.get("largest") or {}, comparison.get("final") or {}
+        relative = largest.get("relative")
         return cls(
             run_id=record["run_id"],
             run=record["name"],
@@ -55,7 +82,20 @@ class SummaryRow:
             worker=record.get("worker", ""),
             metrics=record.get("metrics") or {},
             record=record,
+            verdict=record.get("verdict") or "",
+            first_session=comparison.get("first_session") or "",
+            largest_bp=None if relative is None else relative * 1e4,
+            largest_session=largest.get("session") or "",
+            final_nav_change=final.get("change"),
+            causes="; ".join(causes_in_words(comparison)),
         )
+
+    @classmethod
+    def missing(cls, batch_id: str, name: str) -> SummaryRow:
+        """The row of a baseline whose run is no longer in the batch file."""
+        row = cls.not_run(batch_id, name)
+        why = "its baseline is there, the run is not in the batch file; remove one or restore the other"
+        return dataclasses.replace(row, status="missing", verdict="missing", error=why)
 
     @classmethod
     def not_run(cls, batch_id: str, name: str) -> SummaryRow:
@@ -78,6 +118,19 @@ class SummaryRow:
             metrics={},
             record=None,
         )
+
+
+CHANGED = ("moved", "new", "not_comparable", "waived")
+
+
+def causes_in_words(comparison: Mapping[str, Any]) -> list[str]:
+    """``code changed: strategies.momentum``, ``data changed: AAPL 2018``, a line a cause."""
+    return [
+        f"{cause['part']} changed: {cause['detail']}"
+        if cause["part"] in ("config", "data", "code", "environment")
+        else f"{cause['part']}: {cause['detail']}"
+        for cause in comparison.get("causes", ())
+    ]
 
 
 CSV_COLUMNS = (

@@ -58,6 +58,8 @@ def facts_to_json(facts: BatchFacts) -> dict[str, Any]:
         "version": 1,
         "pytest_finbot": pytest_finbot.__version__,
         **dataclasses.asdict(facts),
+        "gate_words": facts.gate_words,
+        "regressions": facts.regressions,
     }
 
 

@@ -40,7 +40,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    for name in ("money", "percent", "ratio", "count", "seconds", "metric", "plain", "name", "cut"):
+    for name in words.FILTERS:
         environment.filters[name] = getattr(words, name)
     return environment
 

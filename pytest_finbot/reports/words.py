@@ -6,8 +6,27 @@ import re
 import unicodedata
 from typing import Any
 
+from pytest_finbot.baselines import headline
+
 NOTHING = "\u2013"
 """An en dash."""
+
+FILTERS = (
+    "money",
+    "percent",
+    "ratio",
+    "count",
+    "seconds",
+    "metric",
+    "plain",
+    "name",
+    "cut",
+    "plain_money",
+    "signed",
+    "bp",
+    "figure",
+)
+"""Functions of this module that templates may use."""
 
 _ENTITIES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "&#64;"), ("$", "&#36;"))
 _INVISIBLE = frozenset(("Cc", "Cf", "Co", "Cs", "Zl", "Zp"))
@@ -73,6 +92,28 @@ def cut(text: Any, limit: int) -> str:
     """At most ``limit`` characters of ``text``, with an ellipsis where more were."""
     whole = str(text)
     return whole if len(whole) <= limit else whole[: limit - 1] + "…"
+
+
+def plain_money(value: Any) -> str:
+    """``612,168.59``; ``no number`` for what is none."""
+    return headline.money(value)
+
+
+def signed(value: Any) -> str:
+    """``+203,985.53``; more digits where two would show nothing."""
+    return NOTHING if value is None else headline.signed_money(value)
+
+
+def bp(value: Any) -> str:
+    """A fraction as ``+33.32 %, +3,332.1 bp``, as ``+9.5 bp`` below a tenth of a percent."""
+    return NOTHING if value is None else headline.fraction_in_words(value)
+
+
+def figure(value: Any) -> str:
+    """Any value with at most six significant digits; an en dash for none."""
+    if value is None:
+        return NOTHING
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def _unsigned_zero(spelled: str) -> str:

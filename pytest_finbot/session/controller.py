@@ -12,13 +12,15 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_finbot.baselines.accept import Change, accept_batch
 from pytest_finbot.config.expand import Batch, load_batch
 from pytest_finbot.config.manifest import runs_to_json
 from pytest_finbot.contracts import RunSpec
@@ -26,9 +28,11 @@ from pytest_finbot.errors import BatchFileError, FinbotError, Problem
 from pytest_finbot.registry import open_registry
 from pytest_finbot.registry.ids import new_batch_id
 from pytest_finbot.registry.segments import Durability
+from pytest_finbot.session.acceptance import acceptance
 from pytest_finbot.session.crashes import crash_record
 from pytest_finbot.session.discovery import absolute
 from pytest_finbot.session.finish import Finished, finish_batch
+from pytest_finbot.session.gate import BatchGate, GateOptions, open_gate, resolve_gate
 from pytest_finbot.session.inspect import inspect_run, modules_beside
 from pytest_finbot.session.items import node_id
 from pytest_finbot.session.limits import worker_limit
@@ -49,6 +53,7 @@ class PlannedBatch:
     """Node ids of its runs begin with this."""
     open: OpenBatch | None = None
     folder: OutputFolder | None = None
+    gate: BatchGate = field(default_factory=lambda: BatchGate("none"))
     writer: BatchWriter | None = None
     begun: bool = False
     """Some of its runs were selected, so that it owes their records."""
@@ -62,10 +67,12 @@ class Controller:
         self.config = config
         self.registry_root = registry_root
         self.planned = [PlannedBatch(batch, f"{node_id(batch.path, config.rootpath)}::") for batch in batches]
+        self.options = GateOptions.of(config)
         self.cancelled: str | None = None
         self.finished: list[Finished] = []
         self._limits = [batch.max_workers for batch in batches if batch.max_workers is not None]
         self._registry: Registry | None = None
+        self._recorded_failures = 0
         # Batches of one session share its writers, so the strictest of them decides.
         self.durability: Durability = (
             "item" if any(batch.durability == "item" for batch in batches) else "second"
@@ -85,6 +92,7 @@ class Controller:
             except BatchFileError as error:
                 problems.extend(error.problems)
         problems.extend(_shared_outputs(batches))
+        problems.extend(_shared_baselines(batches))
         problems.extend(_shared_modules(batches))
         if problems:
             words = "\n".join(str(problem) for problem in problems)
@@ -111,6 +119,8 @@ class Controller:
         try:
             self._registry = open_registry(self.registry_root, durability=self.durability)
             for planned in self.planned:
+                planned.gate = resolve_gate(planned.batch, self.options, self._registry)
+            for planned in self.planned:
                 self._begin(planned, self._registry, now)
         except FinbotError as error:
             self.release()
@@ -121,7 +131,8 @@ class Controller:
         batch_id = new_batch_id(now)
         planned.folder = OutputFolder(batch.output_root / batch.batch_name)
         planned.folder.acquire(batch_id)
-        planned.open = OpenBatch(batch.path, batch_id, planned.folder.path)
+        gate = open_gate(planned.gate.payload(), registry)
+        planned.open = OpenBatch(batch.path, batch_id, planned.folder.path, gate)
         planned.began = time.monotonic()
         (planned.folder.path / batch.path.name).write_bytes(batch.text)
         registry.create_batch(
@@ -134,6 +145,7 @@ class Controller:
                 "source_sha256": hashlib.sha256(batch.text).hexdigest(),
                 "output": str(planned.folder.path),
                 "durability": self.durability,
+                "baseline": str(planned.gate.folder) if planned.gate.kind == "folder" else None,
                 "provenance": provenance(batch.path.parent),
                 **runs_to_json(batch.runs),
             }
@@ -155,8 +167,14 @@ class Controller:
                 "registry": str(self.registry_root),
                 "durability": self.durability,
                 "batches": [
-                    {"path": str(batch.path), "batch_id": batch.batch_id, "output": str(batch.output)}
-                    for batch in self.open_batches().values()
+                    {
+                        "path": str(planned.open.path),
+                        "batch_id": planned.open.batch_id,
+                        "output": str(planned.open.output),
+                        "gate": planned.gate.payload(),
+                    }
+                    for planned in self.planned
+                    if planned.open is not None
                 ],
             }
         )
@@ -203,8 +221,18 @@ class Controller:
 
     # ------------------------------------------------------------------------ afterwards
 
-    def finish(self, exitstatus: int) -> int:
-        """Write the summaries; the session's exit status, never 0 unless every run is a success."""
+    def failed(self, identifier: str, *, recorded: bool) -> None:
+        """Note a failed test. Of ours, those with a record are the gate's to weigh; no others are."""
+        prefix = "".join(identifier.partition("::")[:2])
+        if recorded and any(planned.prefix == prefix for planned in self.planned):
+            self._recorded_failures += 1
+
+    def finish(self, exitstatus: int, failures: int) -> int:
+        """Write the summaries; the session's exit status, never 0 unless the gate is open.
+
+        ``failures`` are all failed tests and collections of the session. ``--finbot-fail-on``
+        can excuse recorded runs, and nothing else.
+        """
         try:
             for planned in self.planned:
                 if planned.open is None or planned.writer is None:
@@ -217,9 +245,11 @@ class Controller:
                 self.finished.append(finished)
         finally:
             self.release()
+        if exitstatus == pytest.ExitCode.TESTS_FAILED and failures == self._recorded_failures:
+            exitstatus = pytest.ExitCode.OK  # nothing failed that the gate does not know of
         if exitstatus != pytest.ExitCode.OK:
-            return exitstatus
-        if not all(finished.green for finished in self.finished):
+            return int(exitstatus)
+        if not all(finished.passes(self.options.fail_on) for finished in self.finished):
             return int(pytest.ExitCode.TESTS_FAILED)
         asked_for = {absolute(name, self.config) for name in self.config.option.finbot_batch}
         if any(not planned.begun and planned.batch.path in asked_for for planned in self.planned):
@@ -239,10 +269,25 @@ class Controller:
         writer.append("end", {"at": _now(), "exitstatus": exitstatus})
         writer.close()
         seconds = time.monotonic() - planned.began
-        return finish_batch(self.registry, planned.batch, opened, seconds)
+        accepted = self._accept(planned, opened)
+        return finish_batch(
+            self.registry, planned.batch, opened, seconds, planned.gate, accepted, self.options.fail_on
+        )
+
+    def _accept(self, planned: PlannedBatch, opened: OpenBatch) -> tuple[Change, ...]:
+        """Write the baselines that were asked for, from what is recorded."""
+        gate = planned.gate
+        if gate.accept is None or gate.folder is None:
+            return ()
+        batch_id = opened.batch_id
+        known = self.registry.manifest(batch_id)["provenance"]
+        who = acceptance(planned.batch.path.parent, self.config.option.finbot_reason, known)
+        wanted = [name for name in self.registry.fold(batch_id).expected if fnmatchcase(name, gate.accept)]
+        return tuple(accept_batch(self.registry, batch_id, gate.folder, who, wanted))
 
     def release(self) -> None:
         for planned in self.planned:
+            planned.gate.release()
             if planned.folder is not None:
                 planned.folder.release()
 
@@ -268,6 +313,28 @@ def _shared_outputs(batches: Sequence[Batch]) -> list[Problem]:
                     "batch_name",
                     f"{batch.batch_name!r} writes the same folder {folder} as {other.path}; "
                     "expected another batch_name or output_root",
+                )
+            )
+    return problems
+
+
+def _shared_baselines(batches: Sequence[Batch]) -> list[Problem]:
+    """Two batch files with one folder of baselines: each would call the other's runs missing."""
+    first: dict[Path, Batch] = {}
+    problems = []
+    for batch in batches:
+        if batch.baseline is None:
+            continue
+        folder = batch.baseline / batch.batch_name
+        other = first.setdefault(folder, batch)
+        if other is not batch:
+            problems.append(
+                Problem(
+                    str(batch.path),
+                    0,
+                    "baseline",
+                    f"its baselines are in {folder}, as are those of {other.path}; "
+                    "expected another batch_name or baseline",
                 )
             )
     return problems

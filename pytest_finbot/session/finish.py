@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_finbot.baselines.waivers import expired
 from pytest_finbot.contracts import BatchStatus
-from pytest_finbot.reports.facts import NOT_GATED, BatchFacts
+from pytest_finbot.reports.facts import BatchFacts, GateFacts, WaiverFacts
 from pytest_finbot.reports.rows import SummaryRow
 from pytest_finbot.reports.summary import write_summary
 
 if TYPE_CHECKING:
+    from pytest_finbot.baselines.accept import Change
     from pytest_finbot.config.expand import Batch
     from pytest_finbot.registry.fold import BatchFold
     from pytest_finbot.registry.protocol import Registry
+    from pytest_finbot.session.gate import BatchGate, FailOn
     from pytest_finbot.session.recording import OpenBatch
 
 
@@ -40,14 +43,25 @@ class Finished:
         """Nothing can be said for sure of a batch whose end could not be worked out or written."""
         return cls(name, None, failure=why)
 
-    @property
-    def green(self) -> bool:
-        """Every selected run succeeded, all that was recorded can be read, and the summary is there."""
+    def passes(self, fail_on: FailOn) -> bool:
+        """Whether the gate is open. What cannot be read or written closes it, whatever was asked for."""
+        facts = self.facts
         if self.failure is not None:
             return False
-        if self.facts is None:
+        if facts is None:
             return True
-        return self.status is BatchStatus.COMPLETED and not self.facts.problems
+        if facts.problems or facts.expected == 0:
+            return False
+        if fail_on == "never":
+            return True
+        if fail_on == "all-failed":
+            return facts.success > 0
+        if fail_on == "error":
+            return facts.errors == 0 and facts.not_run == 0
+        if fail_on == "regression":
+            # Of a run that was not run nobody knows whether it moved.
+            return facts.regressions == 0 and facts.not_run == 0
+        return self.status is BatchStatus.COMPLETED and facts.regressions == 0
 
     def lines(self) -> Iterator[str]:
         """A few lines of plain text: counts, the gate, where the rest is."""
@@ -69,15 +83,45 @@ class Finished:
         yield f"{self.name}: {', '.join(counts)}: {facts.status}"
         for problem in facts.problems:
             yield f"  problem: {problem}"
-        yield f"  {facts.gate}"
+        yield f"  {facts.gate_words}"
+        if facts.gate is not None:
+            yield from _gate_lines(facts.gate)
         yield f"  batch {facts.batch_id}, summary {self.reports['md']}"
 
 
-def finish_batch(registry: Registry, batch: Batch, opened: OpenBatch, seconds: float) -> Finished:
+def _gate_lines(gate: GateFacts) -> Iterator[str]:
+    for run in gate.missing:
+        yield (
+            f"  missing: {run} has a baseline in {gate.source} and is not in the batch file; "
+            f"put it back, or: finbot baseline remove {run}"
+        )
+    for waiver in gate.waivers:
+        if waiver.state != "active":
+            why = "expired" if waiver.state == "expired" else "matches nothing that moved"
+            yield (
+                f"  waiver {why}: {waiver.run} {waiver.check}, until {waiver.expires}, by {waiver.reviewer} "
+                f"({waiver.where})"
+            )
+    for line in (*gate.accepted, *gate.refused):
+        yield f"  {line}"
+    if gate.unchanged:
+        yield f"  unchanged: {gate.unchanged:,} baselines stay as they are"
+
+
+def finish_batch(
+    registry: Registry,
+    batch: Batch,
+    opened: OpenBatch,
+    seconds: float,
+    gate: BatchGate,
+    changes: Sequence[Change],
+    fail_on: FailOn,
+) -> Finished:
     """Fold the batch, write its summary and logs into the output folder.
 
-    ``seconds`` is the time since the batch began. Raises OSError or RegistryError where
-    the summary cannot be written: a session without a summary is not green.
+    ``seconds`` is the time since the batch began, ``changes`` what was accepted of it. Raises
+    OSError or RegistryError where the summary cannot be written: a session without a summary
+    is not green.
     """
     manifest = registry.manifest(opened.batch_id)
     started_at, provenance = manifest["created_at"], manifest["provenance"]
@@ -99,19 +143,68 @@ def finish_batch(registry: Registry, batch: Batch, opened: OpenBatch, seconds: f
         not_run=fold.not_run_count,
         deselected=fold.deselected,
         error_categories=fold.error_categories,
-        problems=tuple(fold.problems),
+        problems=(*fold.problems, *_not_accepted(fold, changes)),
         provenance=provenance,
-        gate=NOT_GATED,
+        gate=_gate_facts(fold, gate, changes, fail_on) if gate.gated else None,
     )
     _copy_logs(registry.logs_folder(opened.batch_id), opened.output / "logs")
-    reports = write_summary(opened.output, facts, _rows(fold, opened.batch_id))
+    reports = write_summary(opened.output, facts, _rows(fold, opened.batch_id, gate.missing))
     return Finished(batch.batch_name, fold.status, facts, reports)
 
 
-def _rows(fold: BatchFold, batch_id: str) -> Iterator[SummaryRow]:
-    """A row per expected run, in the order of the batch file."""
+def _gate_facts(fold: BatchFold, gate: BatchGate, changes: Sequence[Change], fail_on: FailOn) -> GateFacts:
+    return GateFacts(
+        source=gate.shown,
+        fail_on=fail_on,
+        verdicts=fold.verdicts,
+        missing=gate.missing,
+        waivers=tuple(_waivers(fold, gate)),
+        accepted=tuple(str(change) for change in changes if change.outcome == "accepted"),
+        refused=tuple(str(change) for change in changes if change.outcome == "refused"),
+        unchanged=sum(change.outcome == "unchanged" for change in changes),
+    )
+
+
+def _waivers(fold: BatchFold, gate: BatchGate) -> Iterator[WaiverFacts]:
+    """Each waiver with its state: in force and used, expired, or of no use to any run of this session."""
+    used: set[int] = set()
+    if gate.waivers:
+        for record in fold.records():
+            used.update((record.get("comparison") or {}).get("waivers", ()))
+    over = set(expired(gate.waivers, gate.today))
+    for number, waiver in enumerate(gate.waivers):
+        state = "expired" if waiver in over else "active" if number in used else "unused"
+        yield WaiverFacts(
+            run=waiver.run,
+            check=waiver.check,
+            reason=waiver.reason,
+            reviewer=waiver.reviewer,
+            expires=waiver.expires.isoformat(),
+            link=waiver.link,
+            state=state,
+            where=f"{waiver.file}:{waiver.line}" if waiver.line else waiver.file,
+        )
+
+
+def _not_accepted(fold: BatchFold, changes: Sequence[Change]) -> Iterator[str]:
+    """Runs that counted as successes because they were to be accepted, and were not."""
+    outcome = {change.run: change for change in changes}
+    if not outcome:
+        return
+    for record in fold.records():
+        change = outcome.get(record["name"])
+        accepting = (record.get("comparison") or {}).get("accepting", False)
+        if accepting and (change is None or change.outcome != "accepted"):
+            why = change.words if change is not None else "it left no record"
+            yield f"{record['name']} was to be accepted and was not: {why}"
+
+
+def _rows(fold: BatchFold, batch_id: str, missing: Sequence[str]) -> Iterator[SummaryRow]:
+    """A row per expected run, in the order of the batch file; then the missing ones."""
     for name, record in fold.expected_records():
         yield SummaryRow.not_run(batch_id, name) if record is None else SummaryRow.of_record(record)
+    for name in missing:
+        yield SummaryRow.missing(batch_id, name)
 
 
 def _copy_logs(source: Path, target: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_finbot.session.collecting import BatchCollection, categorize_by_hook
 from pytest_finbot.session.exit_guard import ExitGuard
-from pytest_finbot.session.items import RECORDER, BatchFile
+from pytest_finbot.session.items import RECORDED, RECORDER, BatchFile
 from pytest_finbot.session.recording import RunRecorder
 
 if TYPE_CHECKING:
@@ -81,6 +81,11 @@ class ControllerPlugin:
         if words is not None:
             report.when = "call"
             report.longrepr = words
+            report.user_properties.append((RECORDED, "failed"))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._controller.failed(report.nodeid, recorded=RECORDED in dict(report.user_properties))
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         # xdist's word for -x is a subclass; that is no interrupt, and the batch is partial.
@@ -94,7 +99,7 @@ class ControllerPlugin:
         if self._began:
             if self._recorder is not None:
                 self._recorder.close()
-            session.exitstatus = self._controller.finish(int(exitstatus))
+            session.exitstatus = self._controller.finish(int(exitstatus), session.testsfailed)
             self._guard.remove(int(session.exitstatus))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -9,20 +9,22 @@ from typing import Any
 
 import pytest
 
-from pytest_finbot.contracts import ErrorInfo, RunSpec
+from pytest_finbot.contracts import ErrorCategory, ErrorInfo, RunRecord, RunSpec
 from pytest_finbot.errors import RegistryError
 from pytest_finbot.session.recording import RunRecorder
 
 RECORDER = pytest.StashKey[RunRecorder]()
+RECORDED = "finbot_status"
+"""User property of a test whose run has a durable record."""
 
 
 class RunFailedError(Exception):
     """A run's recorded failure, on its way to the terminal."""
 
-    def __init__(self, error: ErrorInfo, run_id: str) -> None:
+    def __init__(self, error: ErrorInfo, record: RunRecord) -> None:
         super().__init__(error.message)
         self.error = error
-        self.run_id = run_id
+        self.record = record
 
 
 def node_id(path: Path, rootpath: Path) -> str:
@@ -63,33 +65,43 @@ class RunItem(pytest.Item):
     def runtest(self) -> None:
         recorder = self.config.stash[RECORDER]
         record = recorder.run(self.path, self.spec)
-        self.user_properties += [("finbot_run_id", record.run_id), ("finbot_status", str(record.status))]
+        self.user_properties += [("finbot_run_id", record.run_id), (RECORDED, str(record.status))]
+        if record.verdict is not None:
+            self.user_properties.append(("finbot_verdict", str(record.verdict)))
         final_nav = record.metrics.get("final_nav")
         if final_nav is not None:
             self.user_properties.append(("finbot_final_nav", str(final_nav)))
         if record.error is not None:
-            raise RunFailedError(record.error, record.run_id)
+            raise RunFailedError(record.error, record)
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
         return self.path, max(self.spec.line - 1, 0), f"run {self.name}"
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **kwargs: Any) -> Any:
         if isinstance(excinfo.value, RunFailedError):
-            return failure_text(self.nodeid.partition("::")[0], self.spec, excinfo.value)
+            verbose = self.config.get_verbosity() > 0
+            return failure_text(self.nodeid.partition("::")[0], self.spec, excinfo.value, verbose=verbose)
         if isinstance(excinfo.value, RegistryError):
             return str(excinfo.value)
         return super().repr_failure(excinfo, *args, **kwargs)
 
 
-def failure_text(file: str, spec: RunSpec, failure: RunFailedError) -> str:
-    """One screen about a failed run: where it stands, what was wrong, what raised it."""
-    error = failure.error
+def failure_text(file: str, spec: RunSpec, failure: RunFailedError, *, verbose: bool) -> str:
+    """One screen about a failed run: where it stands, what was wrong, what raised it.
+
+    Of one that moved: how much, since when, in what, why, and what to do next.
+    """
+    error, record = failure.error, failure.record
     where = f"{file}:{spec.line}" if spec.line else file
+    if error.category is ErrorCategory.REGRESSION and record.comparison is not None:
+        from pytest_finbot.reports.moved_run import moved_run_text
+
+        return moved_run_text(record, where=where, batch_file=file, verbose=verbose)
     first, *rest = error.message.splitlines() or [""]
     said = first if error.expected else f"{error.type}: {first}"
     lines = [f"{error.category} in {error.phase}: {said}", *(f"  {line}" for line in rest)]
     lines += ["", f"{where}: run {spec.name}"]
     if error.traceback is not None:
         lines += ["", error.traceback.rstrip()]
-    lines += ["", f"recorded as {failure.run_id}"]
+    lines += ["", f"recorded as {record.run_id}"]
     return "\n".join(lines)

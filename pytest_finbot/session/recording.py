@@ -26,6 +26,7 @@ from pytest_finbot.reports.run_files import write_run_files
 from pytest_finbot.session.exit_guard import ExitGuard
 
 if TYPE_CHECKING:
+    from pytest_finbot.baselines.judge import Gate
     from pytest_finbot.pipeline.outcome import RunOutcome
     from pytest_finbot.registry.protocol import BatchWriter, Registry
 
@@ -37,6 +38,7 @@ class OpenBatch:
     path: Path
     batch_id: str
     output: Path
+    gate: Gate | None = None
 
     def run_folder(self, name: str) -> Path:
         return self.output / "runs" / name
@@ -76,7 +78,7 @@ class RunRecorder:
         started_at, began = _now(), time.perf_counter()
         writer.append("start", {"name": spec.name, "attempt": attempt, "at": started_at}, sync=False)
         with self._guard.run() if self._guard is not None else nullcontext():
-            run = execute(spec, writer.log, categorize=self._categorize)
+            run = execute(spec, writer.log, categorize=self._categorize, gate=batch.gate)
         try:
             record = self._record(batch, run, attempt, started_at, began)
             writer.append("run", record_to_json(record))
@@ -180,6 +182,8 @@ class RunRecorder:
             artifacts=tuple(artifacts),
             seed=spec.seed,
             peak_rss=_peak_rss(),
+            verdict=run.verdict,
+            comparison=None if run.comparison is None else run.comparison.to_json(),
             **described(spec),
         )
 

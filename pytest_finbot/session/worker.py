@@ -11,6 +11,7 @@ import pytest
 from pytest_finbot.config.manifest import runs_from_json
 from pytest_finbot.registry import open_registry
 from pytest_finbot.session.collecting import BatchCollection, categorize_by_hook
+from pytest_finbot.session.gate import open_gate
 from pytest_finbot.session.items import RECORDER
 from pytest_finbot.session.recording import OpenBatch, RunRecorder
 
@@ -27,7 +28,8 @@ class WorkerPlugin:
         batches, specs = {}, {}
         for batch in told["batches"]:
             path = Path(batch["path"])
-            batches[path] = OpenBatch(path, batch["batch_id"], Path(batch["output"]))
+            gate = open_gate(batch["gate"], registry)
+            batches[path] = OpenBatch(path, batch["batch_id"], Path(batch["output"]), gate)
             specs[path] = runs_from_json(registry.manifest(batch["batch_id"]))
         self._collection = BatchCollection(config, specs)
         self._recorder = RunRecorder(registry, batches, worker, categorize_by_hook(config))

@@ -66,7 +66,7 @@ def test_nothing_is_gated_and_every_format_says_so(project):
     result = project.pytest()
     result.stdout.fnmatch_lines(["*Nothing is gated*"])
     assert "Nothing is gated" in (project.output / "batch_summary.md").read_text()
-    assert "Nothing is gated" in project.summary()["gate"]
+    assert "Nothing is gated" in project.summary()["gate_words"]
 
 
 def test_a_single_run_is_selected_by_its_node_id_keyword_or_tag(project):

@@ -1,0 +1,110 @@
+"""Accepting recorded results: only what is new or moved, never what failed, and each change told."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_finbot.baselines.compare import compare
+from pytest_finbot.baselines.headline import change_in_words
+from pytest_finbot.baselines.sources import BatchSource
+from pytest_finbot.baselines.store import Acceptance, read_baseline, write_baseline
+from pytest_finbot.config.manifest import runs_from_json
+from pytest_finbot.contracts import CheckSpec, ErrorCategory, RunStatus, Verdict
+from pytest_finbot.errors import BaselineError, did_you_mean
+from pytest_finbot.registry.protocol import Registry
+from pytest_finbot.tolerances import tolerances_of
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What accepting one run came to: ``accepted``, ``unchanged`` or ``refused``, and why, in words."""
+
+    run: str
+    outcome: str
+    words: str
+
+    def __str__(self) -> str:
+        return f"{self.outcome} {self.run}: {self.words}"
+
+
+def accept_batch(
+    registry: Registry,
+    batch_id: str,
+    folder: Path,
+    acceptance: Acceptance,
+    runs: Iterable[str] | None = None,
+) -> Iterator[Change]:
+    """Accept results of a recorded batch into ``folder``; all of its runs, or those named.
+
+    Every change is told as it is made. Raises BaselineError where a run named is not in the
+    batch, RegistryError where the batch cannot be read; a run that cannot be accepted is
+    ``refused``, and the others go on.
+    """
+    if not acceptance.reason.strip():
+        raise BaselineError("accepting needs a reason; say why the results may change")
+    source = BatchSource(registry, batch_id)
+    manifest = registry.manifest(batch_id)
+    specs = {spec.name: spec for spec in runs_from_json(manifest)}
+    fold = registry.fold(batch_id)
+    wanted = list(fold.expected if runs is None else runs)
+    for run in wanted:
+        if run not in specs:
+            raise BaselineError(f"batch {batch_id} has no run {run!r}{did_you_mean(run, specs)}")
+    recorded = set()
+    for record in fold.records([run for run in wanted if run in fold.expected]):
+        recorded.add(record["name"])
+        yield _accept(source, record, specs[record["name"]].checks, folder, acceptance)
+    for run in wanted:
+        if run not in recorded:
+            yield Change(run, "refused", "it left no record in this batch")
+
+
+def acceptable(record: Mapping[str, Any]) -> str | None:
+    """Why the result of ``record`` cannot be accepted; ``None`` where it can.
+
+    A run that only moved has failed the gate, not by itself. One that failed in any other
+    way, or gave two results, is not something to hold others to.
+    """
+    error = record.get("error") or {}
+    if any(
+        check.get("name") == "determinism" and check.get("verdict") == Verdict.MOVED
+        for check in record.get("checks") or ()
+    ):
+        return "it is not deterministic: two executions gave two results"
+    if record.get("status") == RunStatus.SUCCESS or error.get("category") == ErrorCategory.REGRESSION:
+        return None
+    said = (error.get("message") or "no message").splitlines()[0]
+    return f"it failed ({error.get('category', 'unknown')}: {said})"
+
+
+def _accept(
+    source: BatchSource, record: Mapping[str, Any], checks: CheckSpec, folder: Path, acceptance: Acceptance
+) -> Change:
+    run: str = record["name"]
+    why_not = acceptable(record)
+    if why_not is not None:
+        return Change(run, "refused", why_not)
+    try:
+        found = source.baseline_of(record)
+        old = read_baseline(folder, run)
+        if old is not None:
+            # Informational or not: what moved is what may be accepted.
+            compared = compare(found.result, old.result, tolerances_of(checks))
+            if compared.verdict in (Verdict.IDENTICAL, Verdict.WITHIN):
+                return Change(run, "unchanged", f"{compared.verdict}; the baseline stays as it is")
+            final = compared.final
+            words = (
+                f"final NAV {change_in_words(final)}"
+                if final is not None and final.change != 0
+                else f"first difference on {compared.first_session}"
+            )
+        else:
+            words = "new" if not len(found.result.nav) else f"new, final NAV {found.result.nav[-1]:,.2f}"
+        write_baseline(folder, dataclasses.replace(found, acceptance=acceptance))
+    except BaselineError as error:
+        return Change(run, "refused", str(error))
+    return Change(run, "accepted", words)

@@ -1,0 +1,110 @@
+"""Where baselines come from: a folder, a recorded batch. Anything that finds one by its run's name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from pytest_finbot.baselines.dependencies import dependencies_of_record
+from pytest_finbot.baselines.results import RunResult
+from pytest_finbot.baselines.store import Baseline, baseline_names, read_baseline
+from pytest_finbot.config.manifest import runs_from_json
+from pytest_finbot.contracts import RunSpec
+from pytest_finbot.errors import BaselineError, NotComparableError
+from pytest_finbot.registry.fold import BatchFold
+from pytest_finbot.registry.protocol import Registry
+
+
+class BaselineSource(Protocol):
+    """Finds what was accepted for a run."""
+
+    @property
+    def shown(self) -> str:
+        """What it is called in messages."""
+        ...
+
+    def names(self) -> tuple[str, ...]:
+        """Runs it has something of, sorted."""
+        ...
+
+    def find(self, run: str) -> Baseline | None:
+        """The baseline of ``run``; ``None`` where there is none.
+
+        Raises BaselineError for one that cannot be read, NotComparableError for one that
+        holds no result.
+        """
+        ...
+
+
+class FolderSource:
+    """Accepted results in a folder: ``<run>.json`` beside ``<run>.parquet``.
+
+    ``shown`` is what messages call the folder, where it is not where they come from (a copy
+    of another revision).
+    """
+
+    def __init__(self, folder: Path, shown: str) -> None:
+        self._folder = folder
+        self.shown = shown
+
+    def names(self) -> tuple[str, ...]:
+        return baseline_names(self._folder)
+
+    def find(self, run: str) -> Baseline | None:
+        return read_baseline(self._folder, run, f"{self.shown}/{run}.json")
+
+
+class BatchSource:
+    """The results of a recorded batch, whatever was accepted since."""
+
+    def __init__(self, registry: Registry, batch_id: str) -> None:
+        self._registry = registry
+        self._batch_id = batch_id
+        self.shown = f"batch:{batch_id}"
+
+    @cached_property
+    def _manifest(self) -> dict[str, Any]:
+        return self._registry.manifest(self._batch_id)
+
+    @cached_property
+    def _specs(self) -> Mapping[str, RunSpec]:
+        return {spec.name: spec for spec in runs_from_json(self._manifest)}
+
+    @cached_property
+    def _fold(self) -> BatchFold:
+        return self._registry.fold(self._batch_id)
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted(self._fold.expected))
+
+    def find(self, run: str) -> Baseline | None:
+        record = next(self._fold.records([run]), None)
+        if record is None:
+            if run in self._fold.expected:
+                raise NotComparableError(f"{self.shown}: run {run} was expected there and left no record")
+            return None
+        return self.baseline_of(record)
+
+    def baseline_of(self, record: Mapping[str, Any]) -> Baseline:
+        """What ``record`` of this batch holds, as a baseline that nobody accepted.
+
+        Raises NotComparableError where it holds no result.
+        """
+        run: str = record["name"]
+        if record.get("series") is None:
+            said = (record.get("error") or {}).get("message") or "it recorded no series"
+            raise NotComparableError(f"{self.shown}: run {run} gave no result there: {said.splitlines()[0]}")
+        spec = self._specs.get(run)
+        if spec is None:
+            raise BaselineError(f"{self.shown}: run {run} is recorded, and not in the batch's manifest")
+        return Baseline(
+            batch=self._manifest["batch_name"],
+            run=run,
+            result=RunResult.of_record(self._registry.objects, record),
+            fingerprint=dependencies_of_record(self._registry.objects, record, spec),
+            acceptance=None,
+            shown=self.shown,
+            values="",
+        )

@@ -1,0 +1,66 @@
+"""One screen about a run that the gate closed on, for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_finbot.baselines.facts import with_defaults
+from pytest_finbot.contracts import CheckResult, RunRecord, Verdict
+from pytest_finbot.reports.rows import causes_in_words
+from pytest_finbot.reports.templates import render
+
+MOST_METRICS = 6
+MOST_CAUSES = 8
+
+
+def moved_run_text(record: RunRecord, *, where: str, batch_file: str, verbose: bool) -> str:
+    """Verdict in money and date, position and fill, cause, next command; with ``verbose`` all checks.
+
+    ``where`` is ``file:line`` of the run, ``batch_file`` what commands name.
+    """
+    assert record.comparison is not None, "a run that moved was compared"
+    return comparison_text(
+        record.name,
+        record.comparison,
+        record.checks,
+        verbose=verbose,
+        where=f"{where}: run {record.name}",
+        recorded_as=record.run_id,
+        look=f"finbot baseline diff {record.name} --file {batch_file} -v",
+        accept=f"pytest --finbot-batch {batch_file} --finbot-accept '{record.name}' --finbot-reason '…'",
+    )
+
+
+def comparison_text(
+    name: str,
+    comparison: Mapping[str, Any],
+    checks: Sequence[CheckResult],
+    *,
+    verbose: bool,
+    where: str,
+    accept: str,
+    look: str = "",
+    recorded_as: str = "",
+) -> str:
+    """The same words for any comparison (its JSON), whoever made it."""
+    causes = causes_in_words(comparison)
+    # Final NAV is the first thing said of a run that moved.
+    metrics = [metric for metric in comparison.get("metrics", ()) if metric["name"] != "final_nav"]
+    moved = [check for check in checks if check.verdict in (Verdict.MOVED, Verdict.NOT_COMPARABLE)]
+    facts = {
+        "name": name,
+        "c": with_defaults(comparison),
+        "where": where,
+        "causes": causes[:MOST_CAUSES],
+        "causes_left": max(len(causes) - MOST_CAUSES, 0),
+        "metrics": metrics[:MOST_METRICS],
+        "metrics_left": max(len(metrics) - MOST_METRICS, 0),
+        "moved": moved,
+        "checks": checks if verbose else [],
+        "look": look,
+        "accept": accept,
+        "recorded_as": recorded_as,
+        "deterministic": all(cause["part"] != "not deterministic" for cause in comparison.get("causes", ())),
+    }
+    return render("moved_run.txt.j2", facts).strip("\n")
