@@ -44,6 +44,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="what makes the exit status of a batch non-zero (default: any move, error or missing run)",
     )
     group.addoption(
+        "--finbot-rerun",
+        type=_reruns,
+        default=0,
+        metavar="N",
+        help="execute every run N times more, in fresh processes under other hash seeds; all must agree",
+    )
+    group.addoption(
         "--finbot-accept",
         nargs="?",
         const="*",
@@ -62,6 +69,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="let --finbot-accept work in CI, where nobody reviews before",
     )
+
+
+def _reruns(text: str) -> int:
+    """At least 1 more execution; raises ValueError, which argparse tells with the option's name."""
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

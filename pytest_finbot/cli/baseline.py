@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from pytest_finbot.cli.common import REGISTRY_OPTION, existing_registry, gated_batch, short, told
+
 if TYPE_CHECKING:
-    from pytest_finbot.config.expand import Batch
     from pytest_finbot.registry.protocol import Registry
 
 _FILE = click.option(
@@ -20,9 +19,6 @@ _FILE = click.option(
     default=Path("finbot.yaml"),
     show_default=True,
     help="the batch file whose baselines are meant",
-)
-_REGISTRY = click.option(
-    "--registry", default=".finbot", show_default=True, help="where runs are recorded", metavar="FOLDER"
 )
 
 
@@ -38,8 +34,8 @@ def list_(file: Path) -> None:
     from pytest_finbot.baselines.store import baseline_names, read_baseline
     from pytest_finbot.errors import BaselineError
 
-    with _told():
-        batch, folder = _batch(file)
+    with told():
+        batch, folder = gated_batch(file)
         known = [spec.name for spec in batch.runs]
         names = baseline_names(folder)
         faults = 0
@@ -60,7 +56,7 @@ def list_(file: Path) -> None:
             final = f"final NAV {nav[-1]:,.2f}; " if len(nav) else ""
             click.echo(f"{name:40} {state}{final}{accepted.at} {accepted.by}: {accepted.reason}")
         gone = len(set(names) - set(known))
-        click.echo(f"{len(names):,} baselines of {len(known):,} runs in {_short(folder)}")
+        click.echo(f"{len(names):,} baselines of {len(known):,} runs in {short(folder)}")
     raise SystemExit(1 if faults or gone else 0)
 
 
@@ -72,12 +68,12 @@ def show(file: Path, run: str) -> None:
     from pytest_finbot.baselines.store import read_baseline
     from pytest_finbot.errors import BaselineError, did_you_mean
 
-    with _told():
-        batch, folder = _batch(file)
+    with told():
+        batch, folder = gated_batch(file)
         found = read_baseline(folder, run)
         if found is None:
             hint = did_you_mean(run, [spec.name for spec in batch.runs])
-            raise BaselineError(f"nothing is accepted for run {run!r} in {_short(folder)}{hint}")
+            raise BaselineError(f"nothing is accepted for run {run!r} in {short(folder)}{hint}")
         # The file itself is made to be read; it is shown once it is known to be whole.
         click.echo((folder / f"{run}.json").read_text(encoding="utf-8"), nl=False)
 
@@ -90,21 +86,21 @@ def remove(file: Path, runs: tuple[str, ...]) -> None:
     from pytest_finbot.baselines.store import baseline_names, remove_baseline
     from pytest_finbot.errors import BaselineError, did_you_mean
 
-    with _told():
-        _, folder = _batch(file)
+    with told():
+        _, folder = gated_batch(file)
         names = baseline_names(folder)
         for run in runs:
             if run not in names:
                 raise BaselineError(
-                    f"there is no baseline {run!r} in {_short(folder)}{did_you_mean(run, names)}"
+                    f"there is no baseline {run!r} in {short(folder)}{did_you_mean(run, names)}"
                 )
         for run in runs:
             for path in remove_baseline(folder, run):
-                click.echo(f"removed {_short(path)}")
+                click.echo(f"removed {short(path)}")
 
 
 @baseline.command()
-@_REGISTRY
+@REGISTRY_OPTION
 @click.option("-r", "--reason", help="why the results may change; asked for on a terminal")
 @click.option("--baseline", "target", type=click.Path(path_type=Path), help="folder to write into")
 @click.option("--accept-in-ci", is_flag=True, help="allow it where nobody reviews before")
@@ -135,10 +131,10 @@ def accept(
     if reason is None and sys.stdin.isatty():
         reason = click.prompt("Why may these results change?", default="", show_default=False)
     refused = 0
-    with _told():
+    with told():
         if not (reason or "").strip():
             raise BaselineError('accepting needs a reason; add --reason "why the results may change"')
-        opened = _registry(registry)
+        opened = existing_registry(registry)
         manifest = opened.manifest(batch_id)
         folder = target / manifest["batch_name"] if target is not None else manifest.get("baseline")
         if folder is None:
@@ -154,7 +150,7 @@ def accept(
 
 @baseline.command()
 @_FILE
-@_REGISTRY
+@REGISTRY_OPTION
 @click.option("--batch", "batch_id", help="the recorded batch; default: the newest of this name with the run")
 @click.option("-v", "--verbose", is_flag=True, help="every check, with its limit")
 @click.argument("run")
@@ -168,12 +164,12 @@ def diff(file: Path, registry: str, batch_id: str | None, verbose: bool, run: st
     from pytest_finbot.errors import BaselineError, NotComparableError, did_you_mean
     from pytest_finbot.reports.moved_run import comparison_text
 
-    with _told():
-        batch, folder = _batch(file)
+    with told():
+        batch, folder = gated_batch(file)
         specs = {spec.name: spec for spec in batch.runs}
         if run not in specs:
             raise BaselineError(f"{file} has no run {run!r}{did_you_mean(run, specs)}")
-        opened = _registry(registry)
+        opened = existing_registry(registry)
         found = _newest(opened, batch.batch_name, run) if batch_id is None else batch_id
         record = next(opened.fold(found).records([run]), None)
         if record is None:
@@ -182,7 +178,7 @@ def diff(file: Path, registry: str, batch_id: str | None, verbose: bool, run: st
             recorded = BatchSource(opened, found).baseline_of(record)
         except NotComparableError as error:
             raise BaselineError(str(error)) from error
-        gate = Gate(FolderSource(folder, _short(folder)))
+        gate = Gate(FolderSource(folder, short(folder)))
         comparison = gate.judge(run, specs[run].checks, recorded.result, recorded.fingerprint)
         text = comparison_text(
             run,
@@ -207,40 +203,3 @@ def _newest(registry: Registry, batch_name: str, run: str) -> str:
         ):
             return batch_id
     raise BaselineError(f"no batch {batch_name!r} in the registry has a record of run {run!r}; run it first")
-
-
-def _batch(file: Path) -> tuple[Batch, Path]:
-    """The batch of ``file`` and its folder of baselines."""
-    from pytest_finbot.config.expand import load_batch
-    from pytest_finbot.errors import BaselineError
-
-    batch = load_batch(file)
-    if batch.baseline is None:
-        raise BaselineError(f"{file}: batch {batch.batch_name} has no key baseline: nothing is gated")
-    return batch, batch.baseline / batch.batch_name
-
-
-def _registry(folder: str) -> Registry:
-    from pytest_finbot.errors import BaselineError
-    from pytest_finbot.registry import open_registry
-
-    if not Path(folder).is_dir():
-        raise BaselineError(f"there is no registry in {folder}; say where: --registry FOLDER")
-    return open_registry(Path(folder))
-
-
-def _short(path: Path) -> str:
-    here = Path.cwd()
-    return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Errors of ours as their message and exit status 4."""
-    from pytest_finbot.errors import FinbotError
-
-    try:
-        yield
-    except FinbotError as error:
-        click.echo(f"finbot: {error}", err=True)
-        raise SystemExit(4) from error

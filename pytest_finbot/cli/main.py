@@ -10,6 +10,7 @@ import click
 
 import pytest_finbot
 from pytest_finbot.cli.baseline import baseline
+from pytest_finbot.cli.fingerprint import fingerprint
 
 _PASS_ON = {"ignore_unknown_options": True}
 
@@ -65,6 +66,7 @@ def validate(files: tuple[Path, ...]) -> None:
 
 
 main.add_command(baseline)
+main.add_command(fingerprint)
 
 if __name__ == "__main__":
     main()

@@ -31,13 +31,16 @@ def execute(
     categorize: Categorize | None = None,
     phases: Sequence[Phase] = PHASES,
     gate: Gate | None = None,
+    reruns: int = 0,
 ) -> RunOutcome:
     """Run ``spec`` through ``phases``, hold it to ``gate``, and return what came of it.
+
+    With ``reruns`` it is executed that often more, in fresh processes, and must give the same.
 
     Nothing a run raises gets out, save KeyboardInterrupt; a failed critical phase makes
     those after it skipped, with that reason.
     """
-    run = RunOutcome(spec, gate)
+    run = RunOutcome(spec, gate, reruns)
     run.fingerprint["config"] = config_hash(spec)
     environment_fingerprint(run)
     stopped_by: str | None = None

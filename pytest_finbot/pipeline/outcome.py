@@ -33,6 +33,8 @@ class RunOutcome:
     spec: RunSpec
     gate: Gate | None = None
     """What it is compared with; ``None`` where nothing is gated."""
+    reruns: int = 0
+    """How often the run is executed again in fresh processes, to see that it gives the same."""
     phases: list[PhaseResult] = field(default_factory=list)
     market: MarketData | None = None
     result: EngineResult | None = None
@@ -59,6 +61,8 @@ class RunOutcome:
             return None
         if self.comparison is None or any(e.category is not ErrorCategory.REGRESSION for e in self.errors):
             return Verdict.ERROR
+        if any(check.name == "determinism" and check.failed for check in self.checks):
+            return Verdict.MOVED  # by itself, whatever it was compared with
         return self.comparison.verdict
 
     @property

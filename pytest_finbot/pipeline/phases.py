@@ -12,16 +12,16 @@ import numpy as np
 
 from pytest_finbot.baselines.dependencies import dependencies_of_run
 from pytest_finbot.baselines.headline import headline
-from pytest_finbot.baselines.judge import Gate
 from pytest_finbot.baselines.results import RunResult
 from pytest_finbot.checks.accounting import check_books
 from pytest_finbot.checks.contract import check_result
-from pytest_finbot.contracts import CheckResult, EngineResult, MarketData, Verdict
+from pytest_finbot.contracts import Cause, CheckResult, EngineResult, MarketData, Verdict
 from pytest_finbot.engines.resolve import resolve_engine
 from pytest_finbot.errors import EngineError, RegressionError
 from pytest_finbot.market.store import load_market
 from pytest_finbot.pipeline.fingerprints import code_of, environment_of
 from pytest_finbot.pipeline.outcome import RunOutcome
+from pytest_finbot.pipeline.rerun import check_determinism
 from pytest_finbot.strategies.factors import panel_factors
 from pytest_finbot.valuation.books import Books
 from pytest_finbot.valuation.costs import analyse_costs
@@ -129,25 +129,35 @@ def checks(run: RunOutcome) -> Counters:
             f"the books of engine {run.spec.engine!r} do not add up:\n"
             + "\n".join(f"{check.name}: {check.message}" for check in broken)
         )
-    if run.gate is not None:
-        _compare(run, run.gate)
+    if run.gate is not None or run.reruns:
+        _hold(run)
     return {"checks": len(run.checks)}
 
 
-def _compare(run: RunOutcome, gate: Gate) -> None:
-    """The result held to what was accepted; a move that nobody answers for raises."""
-    market = _market(run)
-    parts = None if market.digest is None else market.digest.parts
-    comparison = gate.judge(
-        run.spec.name,
-        run.spec.checks,
-        RunResult.of_engine(_result(run), _books(run).market_values, run.metrics, run.undefined_metrics),
-        dependencies_of_run(run.spec, run.fingerprint, parts),
-    )
-    run.comparison = comparison
-    run.checks.extend(comparison.checks)
-    if comparison.fails:
-        raise RegressionError(headline(comparison))
+def _hold(run: RunOutcome) -> None:
+    """The result held to itself, executed again, and to what was accepted; raises RegressionError."""
+    result = RunResult.of_engine(_result(run), _books(run).market_values, run.metrics, run.undefined_metrics)
+    again = check_determinism(run.spec, result, run.reruns) if run.reruns else None
+    if again is not None:
+        run.checks.append(again)
+    if run.gate is not None:
+        digest = _market(run).digest
+        comparison = run.gate.judge(
+            run.spec.name,
+            run.spec.checks,
+            result,
+            dependencies_of_run(run.spec, run.fingerprint, None if digest is None else digest.parts),
+        )
+        if again is not None and again.failed:
+            # Whatever else differs: where one run gives two results, that explains it first.
+            causes = (Cause("not deterministic", again.message), *comparison.causes)
+            comparison = dataclasses.replace(comparison, causes=causes, accepting=False)
+        run.comparison = comparison
+        run.checks.extend(comparison.checks)
+    if again is not None and again.failed:
+        raise RegressionError(f"not deterministic: {again.message}")
+    if run.comparison is not None and run.comparison.fails:
+        raise RegressionError(headline(run.comparison))
 
 
 PHASES = (

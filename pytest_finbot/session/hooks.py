@@ -50,6 +50,7 @@ class ControllerPlugin:
                 "main",
                 categorize_by_hook(config),
                 self._guard,
+                config.option.finbot_rerun,
             )
             self._guard.install()
             config.stash[RECORDER] = self._recorder

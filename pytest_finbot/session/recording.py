@@ -54,12 +54,14 @@ class RunRecorder:
         worker: str,
         categorize: Categorize | None = None,
         guard: ExitGuard | None = None,
+        reruns: int = 0,
     ) -> None:
         self._registry = registry
         self._batches = batches
         self._worker = worker
         self._categorize = categorize
         self._guard = guard
+        self._reruns = reruns
         self._writers: dict[str, BatchWriter] = {}
         self._attempts: dict[tuple[str, str], int] = {}
         self._kept_marks: tuple[FloatArray, SessionArray, tuple[str, ...], str] | None = None
@@ -78,7 +80,7 @@ class RunRecorder:
         started_at, began = _now(), time.perf_counter()
         writer.append("start", {"name": spec.name, "attempt": attempt, "at": started_at}, sync=False)
         with self._guard.run() if self._guard is not None else nullcontext():
-            run = execute(spec, writer.log, categorize=self._categorize, gate=batch.gate)
+            run = execute(spec, writer.log, categorize=self._categorize, gate=batch.gate, reruns=self._reruns)
         try:
             record = self._record(batch, run, attempt, started_at, began)
             writer.append("run", record_to_json(record))

@@ -32,7 +32,9 @@ class WorkerPlugin:
             batches[path] = OpenBatch(path, batch["batch_id"], Path(batch["output"]), gate)
             specs[path] = runs_from_json(registry.manifest(batch["batch_id"]))
         self._collection = BatchCollection(config, specs)
-        self._recorder = RunRecorder(registry, batches, worker, categorize_by_hook(config))
+        self._recorder = RunRecorder(
+            registry, batches, worker, categorize_by_hook(config), reruns=config.option.finbot_rerun
+        )
         config.stash[RECORDER] = self._recorder
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> BatchFile | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -72,6 +73,23 @@ class Project:
         with (self.output / "batch_summary.csv").open(newline="") as file:
             return {row["run"]: row for row in csv.DictReader(file)}
 
+    def accept(self, *options: str, reason: str = "as it should be") -> pytest.RunResult:
+        """Run the batch and accept what it gives."""
+        return self.pytest("--finbot-accept", "--finbot-reason", reason, *options)
+
+    def gated(self, runs: str, head: str = BATCH) -> None:
+        """A batch file with a baseline, whose results are accepted."""
+        self.batch(runs, head="baseline: baselines\n" + head)
+        result = self.accept()
+        assert result.ret == 0, result.stdout.str()
+
+    def baseline(self, run: str) -> Path:
+        """The JSON of an accepted result; its table is beside it."""
+        return self.path / "baselines" / "small" / f"{run}.json"
+
+    def verdicts(self) -> dict[str, str]:
+        return {name: row["verdict"] for name, row in self.rows().items()}
+
     def statuses(self) -> dict[str, str]:
         return {name: row["status"] for name, row in self.rows().items()}
 
@@ -84,6 +102,8 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
         "PYTEST_XDIST_WORKER",
         "PYTEST_XDIST_AUTO_NUM_WORKERS",
         "FINBOT_MAX_WORKERS",
+        "CI",
+        "GITHUB_ACTOR",
     ):
         monkeypatch.delenv(variable, raising=False)
     return Project(pytester)

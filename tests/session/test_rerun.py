@@ -1,0 +1,89 @@
+"""Runs executed again in fresh processes: what gives two results is told."""
+
+from __future__ import annotations
+
+import pytest
+
+BY_SET_ORDER = """\
+import numpy as np
+from pytest_finbot.contracts import TargetWeights
+
+
+def picks(spec, market):
+    first = next(iter({"AAA", "BBB", "a", "b", "c", "d"} - {"a", "b", "c", "d"}))
+    for name in {"AAA", "BBB", "x1", "x2", "x3", "x4", "x5", "x6"}:
+        if name in market.symbols:
+            first = name
+            break
+    weights = [1.0 if symbol == first else 0.0 for symbol in market.symbols]
+    return TargetWeights(np.array([0]), np.array([weights]))
+"""
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_strategy_that_depends_on_the_order_of_a_set_is_not_deterministic(project, workers):
+    project.write("ours.py", BY_SET_ORDER)
+    project.batch('- {id: ours, strategy: "ours:picks"}\n- {id: equal}')
+    # Of eight hash seeds not all give the same order.
+    result = project.pytest("--finbot-rerun", "8", "-n", workers)
+    assert result.ret == 1
+    assert project.statuses() == {"ours": "failed", "equal": "success"}
+    result.stdout.fnmatch_lines(["*not deterministic: the same run in a fresh process under hash seed *"])
+    assert project.rows()["ours"]["error_category"] == "regression"
+
+
+def test_with_a_baseline_the_cause_is_named_and_nothing_is_accepted(project):
+    project.write("ours.py", BY_SET_ORDER)
+    project.batch('- {id: ours, strategy: "ours:picks"}', head="baseline: baselines\n" + HEAD)
+    result = project.accept("--finbot-rerun", "8")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*refused ours: it is not deterministic*"])
+    assert not project.baseline("ours").exists()
+    assert project.verdicts() == {"ours": "moved"}
+
+
+HEAD = """\
+batch_name: small
+defaults:
+  data: {path: prices.csv}
+  strategy: fixed_weights
+  symbols: [AAA, BBB]
+  start_date: 2020-01-02
+  end_date: 2020-01-09
+  start_capital: 1000
+runs:
+"""
+
+
+def test_a_run_that_only_fails_in_a_fresh_process_is_told(project):
+    project.write(
+        "ours.py",
+        """\
+        import sys
+        import numpy as np
+        from pytest_finbot.contracts import TargetWeights
+
+        def picks(spec, market):
+            if "pytest" not in sys.modules:
+                raise RuntimeError("only under pytest")
+            return TargetWeights(np.array([0]), np.array([[0.5, 0.5]]))
+        """,
+    )
+    project.batch('- {id: ours, strategy: "ours:picks"}')
+    result = project.pytest("--finbot-rerun", "1")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*not deterministic: it fails under hash seed 1: only under pytest*"])
+
+
+def test_what_gives_the_same_again_passes(project):
+    project.gated("- {id: equal}\n- {id: first, params: {weights: {AAA: 1.0}}, seed: 7}")
+    result = project.pytest("--finbot-rerun", "2", "-n", "2")
+    assert result.ret == 0
+    checks = {check["name"]: check for check in project.summary()["runs"][0]["checks"]}
+    assert checks["determinism"]["verdict"] == "identical"
+
+
+@pytest.mark.parametrize("times", ["0", "-1", "twice"])
+def test_less_than_one_more_execution_is_refused(project, times):
+    project.batch("- {id: equal}")
+    assert project.pytest("--finbot-rerun", times).ret == 4
