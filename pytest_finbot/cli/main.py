@@ -11,6 +11,7 @@ import click
 import pytest_finbot
 from pytest_finbot.cli.baseline import baseline
 from pytest_finbot.cli.fingerprint import fingerprint
+from pytest_finbot.cli.prove import gate_test
 
 _PASS_ON = {"ignore_unknown_options": True}
 
@@ -67,6 +68,7 @@ def validate(files: tuple[Path, ...]) -> None:
 
 main.add_command(baseline)
 main.add_command(fingerprint)
+main.add_command(gate_test)
 
 if __name__ == "__main__":
     main()
