@@ -7,14 +7,11 @@ the same prices give the same NAV bit for bit on every NumPy build.
 
 from __future__ import annotations
 
-import functools
 import itertools
-import pkgutil
 
 import numpy as np
 
 import pytest_finbot
-from pytest_finbot import strategies
 from pytest_finbot.contracts import (
     EngineResult,
     Fills,
@@ -45,18 +42,11 @@ class PortfolioEngine:
         return pytest_finbot.__version__
 
     def modules(self, spec: RunSpec) -> tuple[str, ...]:
-        return (__name__, CostRates.__module__, *_shared_modules(), strategy_module(spec.strategy))
+        return (__name__, strategy_module(spec.strategy))
 
     def run(self, spec: RunSpec, market: MarketData) -> EngineResult:
         """Backtest the strategy that ``spec`` names; see :func:`simulate`."""
         return simulate(spec, market, target_weights(spec, market))
-
-
-@functools.cache
-def _shared_modules() -> tuple[str, ...]:
-    """The built-in strategies, which share code; all of it counts, for imports are not followed."""
-    found = pkgutil.iter_modules(strategies.__path__, f"{strategies.__name__}.")
-    return tuple(sorted(module.name for module in found))
 
 
 def simulate(spec: RunSpec, market: MarketData, targets: TargetWeights) -> EngineResult:

@@ -17,7 +17,7 @@ class Engine(Protocol):
         ...
 
     def modules(self, spec: RunSpec) -> tuple[str, ...]:
-        """Names of the modules whose source decides the result; part of the fingerprint."""
+        """Names of the modules that decide the result; what they import is found by itself."""
         ...
 
     def run(self, spec: RunSpec, market: MarketData) -> EngineResult:

@@ -8,7 +8,12 @@ from typing import Any
 from pytest_finbot.contracts import EngineResult, MarketData, RunSpec
 from pytest_finbot.engines.protocol import Engine
 from pytest_finbot.errors import ParameterError, did_you_mean
-from pytest_finbot.strategies.resolve import import_callable, is_callable_path
+from pytest_finbot.strategies.resolve import (
+    import_callable,
+    is_callable_path,
+    strategy_module,
+    strategy_problem,
+)
 
 BUILT_IN = {"portfolio": "pytest_finbot.engines.portfolio:PortfolioEngine"}
 
@@ -24,7 +29,9 @@ class CallableEngine:
         return "unversioned"
 
     def modules(self, spec: RunSpec) -> tuple[str, ...]:
-        return (self.name.partition(":")[0],)
+        own = self.name.partition(":")[0]
+        # Whether it reads the strategy is its own matter; where that names a module, it may.
+        return (own,) if strategy_problem(spec.strategy) else (own, strategy_module(spec.strategy))
 
     def run(self, spec: RunSpec, market: MarketData) -> EngineResult:
         result: EngineResult = self._function(spec, market)

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from pytest_finbot.baselines.judge import Gate
 from pytest_finbot.contracts import PhaseResult, RunSpec
+from pytest_finbot.errors import ParameterError
 from pytest_finbot.fingerprint import config_hash
 from pytest_finbot.pipeline.failure import Categorize, describe
 from pytest_finbot.pipeline.outcome import RunOutcome
@@ -41,9 +42,13 @@ def execute(
     those after it skipped, with that reason.
     """
     run = RunOutcome(spec, gate, reruns)
-    run.fingerprint["config"] = config_hash(spec)
     environment_fingerprint(run)
     stopped_by: str | None = None
+    try:
+        run.fingerprint["config"] = config_hash(spec)
+    except ParameterError as error:  # a spec that came from Python may hold what no batch file can
+        run.errors.append(describe(error, "config", categorize))
+        stopped_by = "config"
     for phase in phases:
         if stopped_by is not None:
             result = PhaseResult(phase.name, "skipped", 0.0, reason=f"phase {stopped_by} failed")

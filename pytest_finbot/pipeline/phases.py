@@ -69,7 +69,9 @@ def simulate(run: RunOutcome) -> Counters:
     spec, market = run.spec, _market(run)
     engine = resolve_engine(spec.engine)
     run.fingerprint["engine"] = {"name": engine.name, "version": engine.version()}
-    run.fingerprint["code"] = code_of(engine.modules(spec))
+    run.fingerprint["code"] = code = code_of(engine.modules(spec))
+    imported = environment_of(tuple(code["distributions"]))
+    run.fingerprint["environment"] = {**run.fingerprint["environment"], **imported}
     if spec.seed is not None:
         random.seed(spec.seed)
         np.random.seed(spec.seed)

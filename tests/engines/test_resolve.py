@@ -1,5 +1,7 @@
 """From a name to an engine."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from pytest_finbot.engines.resolve import engine_problem, resolve_engine, uses_strategies
@@ -23,7 +25,16 @@ def test_a_users_function_is_an_engine(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     engine = resolve_engine("engines_of_a_user:mine")
     assert engine.run("spec", "market") == ("spec", "market")
-    assert engine.modules(None) == ("engines_of_a_user",)
+    assert engine.modules(SimpleNamespace(strategy="")) == ("engines_of_a_user",)
+    assert engine.modules(SimpleNamespace(strategy="ours.rules:hold")) == ("engines_of_a_user", "ours.rules")
+
+
+def test_a_run_depends_on_its_own_strategy_and_on_no_other():
+    engine = resolve_engine("portfolio")
+    assert engine.modules(SimpleNamespace(strategy="sma_crossover")) == (
+        "pytest_finbot.engines.portfolio",
+        "pytest_finbot.strategies.sma_crossover",
+    )
 
 
 def test_a_users_module_that_cannot_be_imported_says_why():
