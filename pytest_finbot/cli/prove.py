@@ -103,7 +103,8 @@ def _line(proof: Proof) -> str:
 
     parts = [f"{'FAILS: ' if proof.fails else ''}{proof.caught} of {proof.tried} caught"]
     if proof.smallest is not None:
-        parts.append(f"smallest NAV move caught {_size(proof.smallest)}")
+        found = "none" if math.isinf(proof.smallest.fraction) else _size(proof.smallest)
+        parts.append(f"smallest NAV move caught {found}")
         if proof.smallest.one_session is None:
             parts.append("no session by itself is held, only the metrics of NAV")
     waived = proof.count(Outcome.WAIVED)
@@ -138,10 +139,11 @@ def _details(proofs: list[Proof]) -> None:
         if proof.smallest is None:
             click.echo(f"FAILED {proof.run}: its baseline has no NAV that could move")
         elif proof.too_wide:
-            click.echo(
-                f"FAILED {proof.run}: no move of NAV below {_size(proof.smallest)} is caught; "
-                f"{_bp(proof.widest)} must be (--widest)"
-            )
+            boundless = math.isinf(proof.smallest.fraction)
+            what = "no move of NAV is caught, of whatever size"
+            if not boundless:
+                what = f"no move of NAV below {_size(proof.smallest)} is caught"
+            click.echo(f"FAILED {proof.run}: {what}; {_bp(proof.widest)} must be (--widest)")
 
 
 def _summary(proofs: list[Proof], missing: int) -> None:
@@ -162,8 +164,6 @@ def _summary(proofs: list[Proof], missing: int) -> None:
 
 
 def _size(move: SmallestMove) -> str:
-    if math.isinf(move.fraction):
-        return "of any size"
     money = f"{move.money:,.2f}" if move.money >= 0.01 else f"{move.money:.2g}"
     return f"{_bp(move.fraction)}, {money} on {move.session}"
 
