@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from pytest_finbot.baselines.compare import compare
-from pytest_finbot.baselines.headline import change_in_words
-from pytest_finbot.baselines.sources import BatchSource
+from pytest_finbot.baselines.headline import headline
+from pytest_finbot.baselines.sources import BatchSource, acceptable
 from pytest_finbot.baselines.store import Acceptance, read_baseline, write_baseline
 from pytest_finbot.config.manifest import runs_from_json
-from pytest_finbot.contracts import CheckSpec, ErrorCategory, RunStatus, Verdict
+from pytest_finbot.contracts import CheckSpec, Verdict
 from pytest_finbot.errors import BaselineError, did_you_mean
 from pytest_finbot.registry.protocol import Registry
 from pytest_finbot.tolerances import tolerances_of
@@ -63,24 +63,6 @@ def accept_batch(
             yield Change(run, "refused", "it left no record in this batch")
 
 
-def acceptable(record: Mapping[str, Any]) -> str | None:
-    """Why the result of ``record`` cannot be accepted; ``None`` where it can.
-
-    A run that only moved has failed the gate, not by itself. One that failed in any other
-    way, or gave two results, is not something to hold others to.
-    """
-    error = record.get("error") or {}
-    if any(
-        check.get("name") == "determinism" and check.get("verdict") == Verdict.MOVED
-        for check in record.get("checks") or ()
-    ):
-        return "it is not deterministic: two executions gave two results"
-    if record.get("status") == RunStatus.SUCCESS or error.get("category") == ErrorCategory.REGRESSION:
-        return None
-    said = (error.get("message") or "no message").splitlines()[0]
-    return f"it failed ({error.get('category', 'unknown')}: {said})"
-
-
 def _accept(
     source: BatchSource, record: Mapping[str, Any], checks: CheckSpec, folder: Path, acceptance: Acceptance
 ) -> Change:
@@ -96,12 +78,7 @@ def _accept(
             compared = compare(found.result, old.result, tolerances_of(checks))
             if compared.verdict in (Verdict.IDENTICAL, Verdict.WITHIN):
                 return Change(run, "unchanged", f"{compared.verdict}; the baseline stays as it is")
-            final = compared.final
-            words = (
-                f"final NAV {change_in_words(final)}"
-                if final is not None and final.change != 0
-                else f"first difference on {compared.first_session}"
-            )
+            words = headline(compared)
         else:
             words = "new" if not len(found.result.nav) else f"new, final NAV {found.result.nav[-1]:,.2f}"
         write_baseline(folder, dataclasses.replace(found, acceptance=acceptance))

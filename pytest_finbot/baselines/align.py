@@ -47,8 +47,10 @@ class Pair:
         quantity = self.baseline.quantity
         if quantity is None or not len(quantity):
             return np.zeros(len(self.assets))
-        most = np.maximum(quantity.max(axis=0), -quantity.min(axis=0))
-        return np.where(np.isfinite(most), most, 0.0)
+        most: FloatArray = np.maximum(quantity.max(axis=0), -quantity.min(axis=0))
+        if not np.isfinite(most).all():
+            most = np.where(np.isfinite(quantity), np.abs(quantity), 0.0).max(axis=0)
+        return most
 
 
 def align(now: RunResult, baseline: RunResult) -> Pair:

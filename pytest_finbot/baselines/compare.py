@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from pytest_finbot.baselines.align import Pair, align
-from pytest_finbot.baselines.facts import Comparison, Difference, PositionMove
+from pytest_finbot.baselines.facts import Comparison, Difference, PositionMove, finite, why_not_comparable
 from pytest_finbot.baselines.fills import compare_fills
-from pytest_finbot.baselines.metrics import compare_metrics
+from pytest_finbot.baselines.metrics import compare_metrics, limit_of
 from pytest_finbot.baselines.results import RunResult
 from pytest_finbot.baselines.series import NOISE, SeriesOutcome, compare_series, distances
 from pytest_finbot.baselines.size import course, final_difference, largest_difference, nav_difference
-from pytest_finbot.contracts import CheckResult, FloatArray, Limit, Verdict
+from pytest_finbot.contracts import SERIES_CHECKS, CheckResult, FloatArray, Limit, Verdict
 from pytest_finbot.tolerances import Tolerances
 
 MOST_POSITIONS = 10
@@ -35,7 +35,7 @@ def compare(now: RunResult, baseline: RunResult, tolerances: Tolerances) -> Comp
     if fills_check is not None:
         checks.append(fills_check)
     checks += metric_checks
-    verdict, reason = _verdict(checks)
+    verdict, reason = _verdict(checks, _is_held(checks, now, baseline, tolerances))
     if verdict in (Verdict.IDENTICAL, Verdict.WITHIN):
         return Comparison(
             verdict, tolerances.spec.preset, tolerances.informational, tuple(checks), reason=reason
@@ -81,18 +81,27 @@ def _sessions(pair: Pair) -> CheckResult:
     )
 
 
-def _verdict(checks: Sequence[CheckResult]) -> tuple[Verdict, str | None]:
+def _is_held(
+    checks: Sequence[CheckResult], now: RunResult, baseline: RunResult, tolerances: Tolerances
+) -> bool:
+    """Whether anything but the sessions was compared by a limit: what is only looked at proves nothing."""
+    series = (check.name for check in checks if check.name in SERIES_CHECKS)
+    metrics = (name for name in baseline.metrics if name in now.metrics)
+    return any(tolerances.of_series(name) is not None for name in series) or any(
+        limit_of(name, tolerances) is not None for name in metrics
+    )
+
+
+def _verdict(checks: Sequence[CheckResult], held: bool) -> tuple[Verdict, str | None]:
     """The run's verdict, and why where nothing could be said."""
     found = {check.verdict for check in checks}
     if Verdict.MOVED in found:
         return Verdict.MOVED, None
     if Verdict.NOT_COMPARABLE in found:
-        said = [f"{c.name}: {c.message}" for c in checks if c.verdict is Verdict.NOT_COMPARABLE]
-        return Verdict.NOT_COMPARABLE, "; ".join(said)
+        return Verdict.NOT_COMPARABLE, why_not_comparable(checks)
     if found == {Verdict.IDENTICAL}:
         return Verdict.IDENTICAL, None
-    compared = {check.name for check in checks if check.verdict is not Verdict.SKIPPED}
-    if compared <= {"sessions"}:
+    if not held:
         return Verdict.NOT_COMPARABLE, "no check holds this run to anything; give checks a limit"
     return Verdict.WITHIN, None
 
@@ -152,14 +161,10 @@ def _positions(pair: Pair, row: int, tolerances: Tolerances) -> list[PositionMov
     return [
         PositionMove(
             pair.assets[n],
-            _finite(values[0][n]),
-            _finite(values[1][n]),
-            _finite(quantities[0][n]),
-            _finite(quantities[1][n]),
+            finite(values[0][n]),
+            finite(values[1][n]),
+            finite(quantities[0][n]),
+            finite(quantities[1][n]),
         )
         for n in order
     ]
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

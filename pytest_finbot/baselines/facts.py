@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -34,10 +34,8 @@ class Difference:
     def of(cls, session: str, baseline: float, now: float, scale: float) -> Difference:
         """The difference, ``relative`` to ``scale`` (currency, > 0 to be a scale at all)."""
         change = now - baseline
-        usable = math.isfinite(change) and scale > 0
-        return cls(
-            session, _finite(baseline), _finite(now), _finite(change), change / scale if usable else None
-        )
+        relative = finite(change / scale) if scale > 0 else None
+        return cls(session, finite(baseline), finite(now), finite(change), relative)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +51,13 @@ class PositionMove:
 
 @dataclass(frozen=True, slots=True)
 class FillFact:
-    """One executed trade: signed quantity, price and fee in currency."""
+    """One executed trade: signed quantity, price and fee in currency; ``None`` for what is no number."""
 
     session: str
     asset: str
-    quantity: float
-    price: float
-    fee: float
+    quantity: float | None
+    price: float | None
+    fee: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +140,12 @@ class Comparison:
         return plain
 
 
+def why_not_comparable(checks: Iterable[CheckResult]) -> str:
+    """The checks that could not be made, each with its reason."""
+    said = [f"{check.name}: {check.message}" for check in checks if check.verdict is Verdict.NOT_COMPARABLE]
+    return "; ".join(said)
+
+
 def with_defaults(comparison: Mapping[str, Any]) -> dict[str, Any]:
     """A comparison's JSON with every key there: what :meth:`Comparison.to_json` left out is empty."""
     empty: dict[str, Any] = {
@@ -162,5 +166,6 @@ def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _finite(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """``value`` as a plain float; ``None`` where it is no finite number, for which JSON has no word."""
     return float(value) if math.isfinite(value) else None

@@ -5,26 +5,33 @@ from __future__ import annotations
 import numpy as np
 
 from pytest_finbot.baselines.align import Pair
-from pytest_finbot.baselines.facts import FillFact, FillMove
+from pytest_finbot.baselines.facts import FillFact, FillMove, finite
 from pytest_finbot.baselines.results import FillTable
 from pytest_finbot.baselines.series import NOISE, distances
 from pytest_finbot.contracts import CheckResult, FloatArray, Limit, SessionArray, Verdict
 from pytest_finbot.tolerances import SCALE_FLOOR, Tolerances
 
-_COLUMNS = ("session", "asset", "quantity", "price", "fee")
+_NUMBERS = ("quantity", "price", "fee")
+_COLUMNS = ("session", "asset", *_NUMBERS)
 
 
 def compare_fills(pair: Pair, tolerances: Tolerances) -> tuple[CheckResult | None, FillMove | None]:
-    """The check ``fills`` (``None`` where neither side has any to tell) and the first that differs."""
+    """The check ``fills`` and the first that differs.
+
+    No check where neither side can tell of fills and the batch file does not ask for them.
+    """
     now, baseline, limit = pair.now.fills, pair.baseline.fills, tolerances.of_series("fills")
-    if now is None and baseline is None:
+    if now is None and baseline is None and tolerances.spec.limits.get("fills") is None:
         return None, None
     if now is None or baseline is None:
         which = "this result" if now is None else "the baseline"
         if limit is None:
             return CheckResult("fills", Verdict.SKIPPED, tolerances.why_not_held("fills")), None
         return CheckResult("fills", Verdict.NOT_COMPARABLE, f"{which} has no fills to compare"), None
-    if all(np.array_equal(getattr(now, name), getattr(baseline, name)) for name in _COLUMNS):
+    if all(
+        np.array_equal(getattr(now, name), getattr(baseline, name), equal_nan=name in _NUMBERS)
+        for name in _COLUMNS
+    ):
         return CheckResult("fills", Verdict.IDENTICAL), None
     number = _first_difference(now, baseline, pair, limit or Limit(rtol=NOISE))
     move = None
@@ -57,8 +64,8 @@ def _first_difference(now: FillTable, baseline: FillTable, pair: Pair, limit: Li
     differs = (ours.session != theirs.session) | (ours.asset != theirs.asset)
     held = pair.quantity_scale[theirs.asset]
     scales = {
-        "quantity": np.maximum(held, np.abs(theirs.quantity)),
-        "price": np.abs(theirs.price),
+        "quantity": np.maximum(held, _size(theirs.quantity)),
+        "price": _size(theirs.price),
         "fee": _nav_scale(theirs.session, pair),
     }
     for name, scale in scales.items():
@@ -68,6 +75,11 @@ def _first_difference(now: FillTable, baseline: FillTable, pair: Pair, limit: Li
     if differs.any():
         return int(differs.argmax())
     return None if len(now) == len(baseline) else common
+
+
+def _size(values: FloatArray) -> FloatArray:
+    """Absolute values; 0 for what is no number, from which any number is too far."""
+    return np.where(np.isfinite(values), np.abs(values), 0.0)
 
 
 def _nav_scale(sessions: SessionArray, pair: Pair) -> FloatArray:
@@ -85,7 +97,7 @@ def _fact(fills: FillTable, number: int, pair: Pair) -> FillFact | None:
     return FillFact(
         session=str(fills.session[number]),
         asset=pair.assets[int(fills.asset[number])],
-        quantity=float(fills.quantity[number]),
-        price=float(fills.price[number]),
-        fee=float(fills.fee[number]),
+        quantity=finite(fills.quantity[number]),
+        price=finite(fills.price[number]),
+        fee=finite(fills.fee[number]),
     )

@@ -10,6 +10,8 @@ from pytest_finbot.contracts import CheckResult, Limit, Verdict
 from pytest_finbot.tolerances import Tolerances, allowed
 from pytest_finbot.valuation.metric_kinds import METRIC_KINDS, Direction, Unit
 
+_PREFIX = "metrics."
+
 
 def compare_metrics(
     now: RunResult, baseline: RunResult, tolerances: Tolerances
@@ -18,12 +20,18 @@ def compare_metrics(
 
     One check ``metrics`` stands for all those that are. A metric that only one side has: gone
     is moved; new is skipped, for a baseline cannot hold what was not measured yet, unless the
-    batch file asks for that metric by name, which makes it not comparable.
+    batch file asks for that metric by name, which makes it not comparable. So is one that it
+    asks for and neither side has.
     """
     checks: list[CheckResult] = []
     moves: list[MetricMove] = []
     identical = 0
-    for name in dict.fromkeys((*baseline.metrics, *now.metrics)):
+    asked = [
+        check.removeprefix(_PREFIX)
+        for check, limit in tolerances.spec.limits.items()
+        if check.startswith(_PREFIX) and limit is not None
+    ]
+    for name in dict.fromkeys((*baseline.metrics, *now.metrics, *asked)):
         check, move = _compare(name, now, baseline, tolerances)
         if check.verdict is Verdict.IDENTICAL:
             identical += 1
@@ -36,12 +44,17 @@ def compare_metrics(
     return checks, moves
 
 
+def limit_of(name: str, tolerances: Tolerances) -> Limit | None:
+    """Limit of the metric ``name``; ``None`` where it is not held to its baseline."""
+    kind = METRIC_KINDS.get(name)
+    return tolerances.of_metric(name, is_date=kind is not None and kind.unit is Unit.DATE)
+
+
 def _compare(
     name: str, now: RunResult, baseline: RunResult, tolerances: Tolerances
 ) -> tuple[CheckResult, MetricMove | None]:
-    key = f"metrics.{name}"
-    kind = METRIC_KINDS.get(name)
-    limit = tolerances.of_metric(name, is_date=kind is not None and kind.unit is Unit.DATE)
+    key = f"{_PREFIX}{name}"
+    limit = limit_of(name, tolerances)
     if name not in baseline.metrics:
         if key in tolerances.spec.limits and limit is not None:
             return CheckResult(key, Verdict.NOT_COMPARABLE, "the baseline has no such metric"), None
@@ -52,7 +65,8 @@ def _compare(
     if limit is None:
         return CheckResult(key, Verdict.SKIPPED, f"differs; {tolerances.why_not_held(key)}"), None
     distance = _distance(old, new)
-    bound = allowed(limit, old) if isinstance(old, int | float) else 0.0
+    # Infinity allows nothing: any number would be within a fraction of it.
+    bound = allowed(limit, old) if isinstance(old, int | float) and math.isfinite(old) else 0.0
     if distance <= bound:
         return CheckResult(key, Verdict.WITHIN), None
     move = MetricMove(name, _finite(old), _finite(new), _judge(name, old, new))
@@ -62,7 +76,7 @@ def _compare(
         Verdict.MOVED,
         f"{_spelled(name, old, baseline)} → {why} ({move.judgement})",
         value=distance if math.isfinite(distance) else None,
-        limit=_finite_limit(limit, bound),
+        limit=bound,
     )
     return check, move
 
@@ -98,7 +112,3 @@ def _spelled(name: str, value: MetricValue, result: RunResult) -> str:
 
 def _finite(value: MetricValue) -> MetricValue:
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _finite_limit(limit: Limit, bound: float) -> float | None:
-    return bound if math.isfinite(bound) else limit.rtol

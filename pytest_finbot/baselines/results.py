@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pytest_finbot.contracts import EngineResult, FloatArray, IntArray, SessionArray
+from pytest_finbot.errors import RegistryError
 from pytest_finbot.registry.protocol import Objects
 from pytest_finbot.registry.small_tables import get_table
 from pytest_finbot.registry.tables import read_series
@@ -103,7 +104,13 @@ class RunResult:
         Raises RegistryError where the run recorded none, or what it recorded is damaged.
         """
         series = read_series(objects, record, verify=True)
-        fills = get_table(objects, record, "fills", verify=True) if record.get("fills") else None
+        columns = get_table(objects, record, "fills", verify=True) if record.get("fills") else {}
+        try:
+            fills = fill_table(columns, series.assets)
+        except KeyError as error:
+            raise RegistryError(
+                f"run {record.get('run_id')}: its fills have no column or asset {error}"
+            ) from error
         return cls(
             sessions=series.sessions,
             nav=series.nav,
@@ -111,7 +118,7 @@ class RunResult:
             cash=series.cash,
             quantity=series.quantity,
             market_values=series.market_values,
-            fills=fill_table({} if fills is None else fills, series.assets),
+            fills=fills,
             metrics=dict(record.get("metrics") or {}),
             undefined=dict(record.get("undefined_metrics") or {}),
         )

@@ -9,6 +9,14 @@ from pathlib import Path
 from pytest_finbot.errors import BaselineError
 
 _GIT_SECONDS = 120.0
+_OF_HOOKS = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_PREFIX",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+)
 
 
 def copy_of_revision(revision: str, folder: Path, target: Path) -> str:
@@ -44,6 +52,11 @@ def copy_of_revision(revision: str, folder: Path, target: Path) -> str:
     return commit
 
 
+def _environment() -> dict[str, str]:
+    """Without what a git hook leaves to those it calls: the repository is the one of the folder."""
+    return {name: value for name, value in os.environ.items() if name not in _OF_HOOKS}
+
+
 def _git(folder: Path, *words: str) -> bytes:
     try:
         return subprocess.run(  # noqa: S603 - fixed words, no shell; a revision cannot be an option
@@ -52,7 +65,7 @@ def _git(folder: Path, *words: str) -> bytes:
             capture_output=True,
             timeout=_GIT_SECONDS,
             check=True,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+            env={**_environment(), "GIT_OPTIONAL_LOCKS": "0"},
         ).stdout
     except FileNotFoundError as error:
         raise BaselineError("baselines at a git revision need git, which is not installed") from error

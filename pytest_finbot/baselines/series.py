@@ -29,11 +29,14 @@ class SeriesOutcome:
 
 
 def compare_series(pair: Pair, tolerances: Tolerances) -> list[SeriesOutcome]:
-    """NAV, cash, market values and quantities, in this order; not those that neither side has."""
+    """NAV, cash, market values and quantities, in this order.
+
+    What neither side has is passed over, unless the batch file gives it a limit of its own.
+    """
     outcomes = []
     for name in _SERIES:
         now, baseline = getattr(pair.now, name), getattr(pair.baseline, name)
-        if now is None and baseline is None:
+        if now is None and baseline is None and tolerances.spec.limits.get(name) is None:
             continue
         if now is None or baseline is None:
             which = "this result" if now is None else "the baseline"
@@ -67,7 +70,9 @@ def _compare(
         return SeriesOutcome(
             CheckResult(name, Verdict.SKIPPED, f"differs; {tolerances.why_not_held(name)}"), noise=noise
         )
-    beyond = distance > limit.atol + limit.rtol * scale
+    # Where nothing may be beyond less than rtol, that is what counts.
+    rtol = limit.rtol if limit.none_beyond is None else min(limit.rtol, limit.none_beyond)
+    beyond = distance > limit.atol + rtol * scale
     rows = np.asarray(beyond if beyond.ndim == 1 else beyond.any(axis=1))
     reason = _why_moved(rows, distance, scale, limit)
     if reason is None:
@@ -75,13 +80,13 @@ def _compare(
     first = int(rows.argmax())
     if distance.ndim == 1:
         asset, far = None, float(distance[first])
-        bound = float(limit.atol + limit.rtol * scale[first])
+        bound = float(limit.atol + rtol * scale[first])
     else:
         over = np.where(beyond[first], distance[first], -1.0)
         column = int(over.argmax())
         asset, far = pair.assets[column], float(distance[first, column])
         by = scale[column] if name == "quantity" else scale[first, 0]
-        bound = float(limit.atol + limit.rtol * by)
+        bound = float(limit.atol + rtol * by)
     check = CheckResult(
         name,
         Verdict.MOVED,
@@ -103,7 +108,8 @@ def distances(now: FloatArray, baseline: FloatArray) -> FloatArray | None:
         return None
     with np.errstate(invalid="ignore", over="ignore"):
         distance: FloatArray = np.abs(np.subtract(now, baseline))
-    if not np.isfinite(distance.sum()):
+        ordinary = np.isfinite(distance.sum())
+    if not ordinary:
         strange = ~np.isfinite(distance)
         alike = (now[strange] == baseline[strange]) | (np.isnan(now[strange]) & np.isnan(baseline[strange]))
         distance[strange] = np.where(alike, 0.0, np.inf)

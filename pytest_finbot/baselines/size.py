@@ -61,7 +61,8 @@ def course(pair: Pair, first: int, tolerance: float) -> Course | None:
 
 def relative(pair: Pair) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """Difference in NAV as a fraction of the baseline's [T]; NaN against a number is infinite."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         apart = np.asarray((pair.now.nav - pair.baseline.nav) / np.where(pair.scale > 0, pair.scale, 1.0))
-    both = np.isnan(pair.now.nav) & np.isnan(pair.baseline.nav)
-    return np.where(both, 0.0, np.where(np.isnan(apart), np.inf, apart))
+    now, baseline = pair.now.nav, pair.baseline.nav
+    alike = (now == baseline) | (np.isnan(now) & np.isnan(baseline))
+    return np.where(alike, 0.0, np.where(np.isnan(apart), np.inf, apart))

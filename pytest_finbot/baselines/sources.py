@@ -11,8 +11,8 @@ from pytest_finbot.baselines.dependencies import dependencies_of_record
 from pytest_finbot.baselines.results import RunResult
 from pytest_finbot.baselines.store import Baseline, baseline_names, read_baseline
 from pytest_finbot.config.manifest import runs_from_json
-from pytest_finbot.contracts import RunSpec
-from pytest_finbot.errors import BaselineError, NotComparableError
+from pytest_finbot.contracts import ErrorCategory, RunSpec, RunStatus, Verdict
+from pytest_finbot.errors import BaselineError, NotComparableError, RegistryError
 from pytest_finbot.registry.fold import BatchFold
 from pytest_finbot.registry.protocol import Registry
 
@@ -56,6 +56,28 @@ class FolderSource:
         return read_baseline(self._folder, run, f"{self.shown}/{run}.json")
 
 
+def acceptable(record: Mapping[str, Any]) -> str | None:
+    """Why the result of ``record`` cannot be accepted; ``None`` where it can.
+
+    A run that only moved has failed the gate, not by itself. One that failed in any other
+    way, or gave two results, is not something to hold others to.
+    """
+    error = record.get("error") or {}
+    if any(
+        check.get("name") == "determinism" and check.get("verdict") == Verdict.MOVED
+        for check in record.get("checks") or ()
+    ):
+        return "it is not deterministic: two executions gave two results"
+    if record.get("status") == RunStatus.SUCCESS or error.get("category") == ErrorCategory.REGRESSION:
+        return None
+    return f"it failed ({error.get('category', 'unknown')}: {first_line(error.get('message'))})"
+
+
+def first_line(message: str | None) -> str:
+    """What an error says first."""
+    return (message or "").partition("\n")[0] or "no message"
+
+
 class BatchSource:
     """The results of a recorded batch, whatever was accepted since."""
 
@@ -85,24 +107,31 @@ class BatchSource:
             if run in self._fold.expected:
                 raise NotComparableError(f"{self.shown}: run {run} was expected there and left no record")
             return None
+        why_not = acceptable(record)
+        if why_not is not None:
+            raise NotComparableError(f"{self.shown}: run {run} is nothing to compare with: {why_not}")
         return self.baseline_of(record)
 
     def baseline_of(self, record: Mapping[str, Any]) -> Baseline:
         """What ``record`` of this batch holds, as a baseline that nobody accepted.
 
-        Raises NotComparableError where it holds no result.
+        Raises NotComparableError where it holds no result, BaselineError where that is damaged.
         """
         run: str = record["name"]
         if record.get("series") is None:
-            said = (record.get("error") or {}).get("message") or "it recorded no series"
-            raise NotComparableError(f"{self.shown}: run {run} gave no result there: {said.splitlines()[0]}")
+            said = first_line((record.get("error") or {}).get("message") or "it recorded no series")
+            raise NotComparableError(f"{self.shown}: run {run} gave no result there: {said}")
         spec = self._specs.get(run)
         if spec is None:
             raise BaselineError(f"{self.shown}: run {run} is recorded, and not in the batch's manifest")
+        try:
+            result = RunResult.of_record(self._registry.objects, record)
+        except RegistryError as error:
+            raise BaselineError(f"{self.shown}: the result of run {run} cannot be read: {error}") from error
         return Baseline(
             batch=self._manifest["batch_name"],
             run=run,
-            result=RunResult.of_record(self._registry.objects, record),
+            result=result,
             fingerprint=dependencies_of_record(self._registry.objects, record, spec),
             acceptance=None,
             shown=self.shown,

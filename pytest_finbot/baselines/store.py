@@ -7,20 +7,24 @@ accepted when and by whom is handed in.
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from pytest_finbot.baselines.results import RunResult
 from pytest_finbot.baselines.table_file import read_table, values_hash, write_table
 from pytest_finbot.errors import BaselineError
+from pytest_finbot.fingerprint import sha256_of_json
 from pytest_finbot.registry.durable import make_folder, write_file
 from pytest_finbot.registry.strict_json import decode
 
+_T = TypeVar("_T")
 FORMAT = "finbot-baseline"
 VERSION = 1
 _MEND = "restore it from version control, or remove it (finbot baseline remove) and accept the run again"
@@ -81,38 +85,15 @@ def read_baseline(folder: Path, run: str, shown: str | None = None) -> Baseline 
     document = _read_document(document_path)
     if not table_path.exists():
         raise BaselineError(f"baseline {table_path} is missing, {document_path.name} is there: {_MEND}")
-    result, details = read_table(table_path)
-    try:
-        accepted = document["accepted"]
-        fingerprint = dict(document["fingerprint"])
-        if fingerprint.get("data") is not None and details.get("data") is not None:
-            fingerprint["data"] = {**fingerprint["data"], "parts": details["data"]}
-        baseline = Baseline(
-            batch=document["batch"],
-            run=document["run"],
-            result=RunResult(
-                sessions=result.sessions,
-                nav=result.nav,
-                assets=result.assets,
-                cash=result.cash,
-                quantity=result.quantity,
-                market_values=result.market_values,
-                fills=result.fills,
-                metrics=document["metrics"],
-                undefined=document["undefined"],
-            ),
-            fingerprint=fingerprint,
-            acceptance=Acceptance(**{key: str(accepted[key]) for key in ("at", "by", "reason", "commit")}),
-            shown=shown or str(document_path),
-            values=document["values"],
-        )
-    except (KeyError, TypeError) as error:
-        raise BaselineError(f"baseline {document_path} has no usable {error}: {_MEND}") from error
+    values, details = read_table(table_path)
+    baseline = _baseline(document, values, details, document_path, shown)
     if baseline.run != run:
         raise BaselineError(
             f"baseline {document_path} is that of run {baseline.run!r}, and was renamed; {_MEND}"
         )
-    if values_hash(result) != baseline.values:
+    data = baseline.fingerprint.get("data") or {}
+    digests_differ = "parts" in data and sha256_of_json(data["parts"]) != data.get("hash")
+    if values_hash(values) != baseline.values or digests_differ:
         raise BaselineError(
             f"baseline {table_path} does not hold the values {document_path.name} names: {_MEND}"
         )
@@ -129,16 +110,36 @@ def write_baseline(folder: Path, baseline: Baseline) -> tuple[Path, Path]:
     document_path, table_path = folder / f"{baseline.run}.json", folder / f"{baseline.run}.parquet"
     data = baseline.fingerprint.get("data")
     parts = None if data is None else data.get("parts")
-    content = write_table(baseline.result, {"version": VERSION, "data": parts})
-    text = json.dumps(_document(baseline), ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+    details = {"version": VERSION, "data": parts}
+    document = _document(baseline)
+    try:
+        text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+    except (TypeError, ValueError) as error:
+        odd = [name for name, value in baseline.result.metrics.items() if not _is_value(value)]
+        said = f"metrics {', '.join(odd)} are neither finite numbers nor texts" if odd else str(error)
+        raise BaselineError(f"cannot write baseline {document_path}: {said}") from error
+    content = write_table(baseline.result, details)
     try:
         make_folder(folder, durable=True)
-        if not table_path.is_file() or table_path.read_bytes() != content:
+        if not _holds(table_path, content, document["values"], details):
             write_file(table_path, content, durable=True)
         write_file(document_path, text.encode("utf-8", "backslashreplace"), durable=True)
     except OSError as error:
         raise BaselineError(f"cannot write baseline {document_path}: {error.strerror or error}") from error
     return document_path, table_path
+
+
+def _holds(path: Path, content: bytes, values: str, details: Mapping[str, Any]) -> bool:
+    """Whether ``path`` has these values already, be it in the bytes of another version of pyarrow."""
+    if not path.is_file():
+        return False
+    if path.read_bytes() == content:
+        return True
+    try:
+        found, found_details = read_table(path)
+    except BaselineError:
+        return False
+    return found_details == details and values_hash(found) == values
 
 
 def remove_baseline(folder: Path, run: str) -> list[Path]:
@@ -162,6 +163,46 @@ def month_end_navs(result: RunResult) -> dict[str, float | None]:
     return {
         str(months[row]): float(result.nav[row]) if np.isfinite(result.nav[row]) else None for row in last
     }
+
+
+def _baseline(
+    document: Mapping[str, Any], values: RunResult, details: Mapping[str, Any], path: Path, shown: str | None
+) -> Baseline:
+    """Both halves as one. Raises BaselineError where the JSON at ``path`` lacks a part."""
+
+    def part(holder: Mapping[str, Any], key: str, kind: type[_T]) -> _T:
+        value = holder.get(key)
+        if not isinstance(value, kind):
+            said = f"{key} is {value!r:.60}" if key in holder else f"there is no {key}"
+            raise BaselineError(f"baseline {path} cannot be used: {said}; {_MEND}")
+        return value
+
+    accepted = part(document, "accepted", dict)
+    metrics = part(document, "metrics", dict)
+    for name, value in metrics.items():
+        if not _is_value(value):
+            raise BaselineError(f"baseline {path} cannot be used: metric {name} is {value!r:.60}; {_MEND}")
+    fingerprint = dict(part(document, "fingerprint", dict))
+    if fingerprint.get("data") is not None and details.get("data") is not None:
+        fingerprint["data"] = {**part(fingerprint, "data", dict), "parts": details["data"]}
+    return Baseline(
+        batch=part(document, "batch", str),
+        run=part(document, "run", str),
+        result=dataclasses.replace(values, metrics=metrics, undefined=part(document, "undefined", dict)),
+        fingerprint=fingerprint,
+        acceptance=Acceptance(**{key: part(accepted, key, str) for key in ("at", "by", "reason", "commit")}),
+        shown=shown or str(path),
+        values=part(document, "values", str),
+    )
+
+
+def _is_value(value: object) -> bool:
+    """Whether JSON has a word for the metric ``value``, and a comparison a rule."""
+    if isinstance(value, bool):
+        return False
+    return (
+        value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+    )
 
 
 def _document(baseline: Baseline) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from fnmatch import fnmatchcase
 
-from pytest_finbot.baselines.facts import Comparison
+from pytest_finbot.baselines.facts import Comparison, why_not_comparable
 from pytest_finbot.contracts import CheckResult, Verdict, Waiver
 
 
@@ -19,8 +19,8 @@ def expired(waivers: Iterable[Waiver], today: date) -> tuple[Waiver, ...]:
 def waive(comparison: Comparison, run: str, waivers: Sequence[Waiver], today: date) -> Comparison:
     """``comparison`` with the moves of ``run`` that a waiver in force excuses.
 
-    The run is waived if that leaves no moved check; its facts stay as they are. An expired
-    waiver excuses nothing.
+    The run is waived if that leaves no moved check, and not comparable if it leaves one that
+    could not be made; its facts stay as they are. An expired waiver excuses nothing.
     """
     if comparison.verdict is not Verdict.MOVED:
         return comparison
@@ -39,6 +39,7 @@ def waive(comparison: Comparison, run: str, waivers: Sequence[Waiver], today: da
     return dataclasses.replace(
         comparison,
         verdict=verdict,
+        reason=why_not_comparable(checks) if verdict is Verdict.NOT_COMPARABLE else comparison.reason,
         checks=tuple(checks),
         waived_by=tuple(describe(used[number]) for number in sorted(used)),
         waivers=tuple(sorted(used)),
