@@ -1,10 +1,11 @@
 """A run goes through its phases; what fails stops what needs it, and says so."""
 
+import dataclasses
 from datetime import date
 
 import pytest
 
-from pytest_finbot.contracts import DataSpec, RunSpec, RunStatus
+from pytest_finbot.contracts import DataSpec, ErrorCategory, RunSpec, RunStatus
 from pytest_finbot.pipeline.execute import execute
 from pytest_finbot.pipeline.phases import Phase, PhaseSkipped
 
@@ -87,3 +88,12 @@ def test_an_interrupt_is_no_result_of_the_run():
 
     with pytest.raises(KeyboardInterrupt):
         run(Phase("one", interrupted, True))
+
+
+def test_settings_that_have_no_hash_fail_the_run_and_nothing_is_executed():
+    spec = dataclasses.replace(SPEC, params={"lookback": {1: 2}})
+    outcome = execute(spec, lambda kind, payload, *, flush=True: None, phases=[Phase("one", fine, True)])
+    assert outcome.status is RunStatus.FAILED
+    assert outcome.error.category is ErrorCategory.PARAMETER
+    assert outcome.error.message.startswith("params.lookback has the key 1 of type int")
+    assert [(phase.status, phase.reason) for phase in outcome.phases] == [("skipped", "phase config failed")]
