@@ -9,6 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from pytest_finbot.session.controller import Controller
+    from pytest_finbot.session.fixture import FinbotRegression
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -117,11 +118,23 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_finbot.session.acceptance import check_acceptance
 
         check_acceptance(config)
+    if config.option.finbot_accept is not None:
+        from pytest_finbot.session.fixture import AcceptedSummary
+
+        config.pluginmanager.register(AcceptedSummary(), "finbot-accepted")
     controller = _controller(config)
     if controller is not None:
         from pytest_finbot.session.hooks import ControllerPlugin
 
         config.pluginmanager.register(ControllerPlugin(controller), "finbot-controller")
+
+
+@pytest.fixture
+def finbot_regression(request: pytest.FixtureRequest) -> FinbotRegression:
+    """Hold results of a test to what was accepted: ``check(nav, …)``; ``run(strategy, …)`` gives some."""
+    from pytest_finbot.session.fixture import FinbotRegression
+
+    return FinbotRegression(request)
 
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)
