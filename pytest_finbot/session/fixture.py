@@ -156,7 +156,8 @@ class FinbotRegression:
     def _text(self, run: str, compared: Comparison) -> str:
         """One screen about a check that failed, in the words of a batch's run."""
         verbose = self._config.get_verbosity() > 0
-        test = shlex.quote(self._config.cwd_relative_nodeid(self._node.nodeid))
+        within = self._node.nodeid.partition("::")[2]
+        test = shlex.quote(f"{self._shown(self._path)}::{within}")
         return comparison_text(
             run,
             compared.to_json(),
