@@ -242,6 +242,10 @@ def test_a_file_of_the_project_may_hide_one_of_the_standard_library(tmp_path, so
     assert names("rule_a") == {"rule_a", "this"}
 
 
+def test_a_root_of_pythons_own_is_hashed_and_not_followed():
+    assert names("json") == {"json"}
+
+
 def test_installed_packages_are_named_by_their_distribution_and_not_followed(sources):
     sources.file("rule_a.py", "import numpy.linalg, pandas as pd\nimport yaml\nimport json")
     closure = code_closure(["rule_a"])

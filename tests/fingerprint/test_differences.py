@@ -31,7 +31,7 @@ def of(part):
 
 
 def a_fingerprint(spec=SPEC, *, parts=None, modules=None, dynamic=(), environment=None):
-    parts = parts or {symbol: dict.fromkeys(YEARS, "a") for symbol in spec.symbols}
+    parts = parts or {symbol: dict.fromkeys(YEARS, spec.data.field) for symbol in spec.symbols}
     modules = modules or {"strategies.momentum": "1", "strategies.tools": "2"}
     return {
         "config": {"hash": config_hash(spec), "settings": json.loads(json.dumps(config_document(spec)))},
@@ -126,7 +126,7 @@ def test_symbols_that_came_went_or_moved():
 
 def with_years(**years):
     return {
-        symbol: {year: "b" if year in years.get(symbol, ()) else "a" for year in YEARS}
+        symbol: {year: "b" if year in years.get(symbol, ()) else "close" for year in YEARS}
         for symbol in SPEC.symbols
     }
 
