@@ -50,7 +50,7 @@ def accept_batch(
     manifest = registry.manifest(batch_id)
     specs = {spec.name: spec for spec in runs_from_json(manifest)}
     fold = registry.fold(batch_id)
-    wanted = list(fold.expected if runs is None else runs)
+    wanted = list(dict.fromkeys(fold.expected if runs is None else runs))
     for run in wanted:
         if run not in specs:
             raise BaselineError(f"batch {batch_id} has no run {run!r}{did_you_mean(run, specs)}")

@@ -108,7 +108,7 @@ class BatchSource:
                 raise NotComparableError(f"{self.shown}: run {run} was expected there and left no record")
             return None
         why_not = acceptable(record)
-        if why_not is not None:
+        if why_not is not None and record.get("series") is not None:
             raise NotComparableError(f"{self.shown}: run {run} is nothing to compare with: {why_not}")
         return self.baseline_of(record)
 

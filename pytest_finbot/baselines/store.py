@@ -111,13 +111,14 @@ def write_baseline(folder: Path, baseline: Baseline) -> tuple[Path, Path]:
     data = baseline.fingerprint.get("data")
     parts = None if data is None else data.get("parts")
     details = {"version": VERSION, "data": parts}
+    for name, value in baseline.result.metrics.items():
+        if not _is_value(value):
+            raise BaselineError(
+                f"cannot write baseline {document_path}: metric {name} is {value!r:.60}, "
+                "expected a finite number, a text, or None"
+            )
     document = _document(baseline)
-    try:
-        text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
-    except (TypeError, ValueError) as error:
-        odd = [name for name, value in baseline.result.metrics.items() if not _is_value(value)]
-        said = f"metrics {', '.join(odd)} are neither finite numbers nor texts" if odd else str(error)
-        raise BaselineError(f"cannot write baseline {document_path}: {said}") from error
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
     content = write_table(baseline.result, details)
     try:
         make_folder(folder, durable=True)

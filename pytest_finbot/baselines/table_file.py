@@ -88,7 +88,8 @@ def read_table(path: Path) -> tuple[RunResult, dict[str, Any]]:
             metadata = file.schema_arrow.metadata or {}
             table = file.read(use_threads=False)
         about = json.loads(metadata[_METADATA])
-        if not isinstance(about, dict) or not isinstance(about["details"], dict):
+        kinds = {"assets": list, "series": list, "details": dict}
+        if not isinstance(about, dict) or any(not isinstance(about[key], kinds[key]) for key in kinds):
             raise ValueError(f"its metadata are {about!r:.80}")
         return _result(table, about["assets"], about["series"]), about["details"]
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:

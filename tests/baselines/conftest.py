@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import date
 
 import numpy as np
 import pytest
 
 from pytest_finbot.baselines.compare import compare
 from pytest_finbot.baselines.results import FillTable, RunResult
+from pytest_finbot.baselines.sources import BatchSource
 from pytest_finbot.baselines.store import Acceptance, Baseline
-from pytest_finbot.contracts import CheckSpec, EngineResult, Fills
+from pytest_finbot.config.manifest import runs_to_json
+from pytest_finbot.contracts import CheckSpec, DataSpec, EngineResult, Fills, RunRecord, RunSpec, RunStatus
 from pytest_finbot.fingerprint import sha256_of_json
+from pytest_finbot.registry import open_registry
+from pytest_finbot.registry.records import record_to_json
+from pytest_finbot.registry.small_tables import keep_table
+from pytest_finbot.registry.tables import fills_columns, marks_columns, series_columns
 from pytest_finbot.tolerances import tolerances_of
 
 SERIES = ("nav", "cash", "market_values", "quantity")
@@ -166,3 +173,89 @@ class Book:
 @pytest.fixture(scope="session")
 def book() -> Book:
     return Book()
+
+
+class Batch:
+    """A recorded batch of three runs, in a real registry."""
+
+    def __init__(self, registry, batch_id):
+        self.registry, self.id = registry, batch_id
+        self._specs = {
+            name: RunSpec(
+                name=name,
+                engine="portfolio",
+                strategy="fixed_weights",
+                params={"fast": 50},
+                symbols=("A0", "A1", "A2"),
+                start_date=date(2015, 1, 2),
+                end_date=date(2015, 12, 31),
+                start_capital=100_000.0,
+                data=DataSpec("/prices.csv"),
+            )
+            for name in ("held", "large", "other")
+        }
+        self._writer = None
+
+    def checks(self, run, checks):
+        """What ``run`` is held to; to be said before anything is recorded."""
+        self._specs[run] = dataclasses.replace(self._specs[run], checks=checks)
+
+    def source(self):
+        self._begin()
+        return BatchSource(self.registry, self.id)
+
+    def record(self, name, engine, write=True, **facts):
+        """Record that ``name`` gave the result ``engine`` (or none), with these other facts."""
+        self._begin()
+        given = {"status": RunStatus.SUCCESS, "attempt": 1, **facts}
+        objects, small = self.registry.objects, {}
+        if engine is not None:
+            given["series"] = keep_table(objects, "series", series_columns(engine), small)
+            given["marks"] = objects.put_table(marks_columns(engine))
+            if len(engine.fills):
+                given["fills"] = keep_table(objects, "fills", fills_columns(engine), small)
+            given.setdefault("metrics", _metrics(engine))
+        record = RunRecord(
+            run_id=f"{self.id}/{name}",
+            batch_id=self.id,
+            name=name,
+            started_at="2026-11-21T09:15:02",
+            finished_at="2026-11-21T09:15:03",
+            seconds=1.0,
+            worker="main",
+            tables=small,
+            **given,
+        )
+        if write:
+            self.write(record)
+        return record
+
+    def write(self, record):
+        self._begin()
+        self._writer.append("run", record_to_json(record))
+
+    def _begin(self):
+        if self._writer is None:
+            runs = runs_to_json(list(self._specs.values()))
+            self.registry.create_batch({"batch_id": self.id, "batch_name": "small", **runs})
+            self._writer = self.registry.open_writer(self.id, "main")
+            begin = {"at": "2026-11-21T09:15:02", "expected": list(self._specs), "deselected": 0}
+            self._writer.append("begin", begin)
+
+    def close(self):
+        if self._writer is not None:
+            self._writer.close()
+
+
+@pytest.fixture
+def batch(tmp_path):
+    made = Batch(open_registry(tmp_path / ".finbot"), "batch-20261121T091502Z-3f9c1a")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def another_batch(tmp_path):
+    made = Batch(open_registry(tmp_path / ".finbot"), "batch-20261122T091502Z-3f9c1b")
+    yield made
+    made.close()

@@ -68,6 +68,7 @@ def copy_with_other_zeros(result):
     return dataclasses.replace(result, metrics=dict(result.metrics), **changes)
 
 
+@settings(deadline=None)
 @given(st.data(), presets | st.sampled_from(["parity", "cross_engine"]))
 def test_identical_inputs_are_identical(book, data, preset):
     result = data.draw(strange(book))
@@ -78,7 +79,7 @@ def test_identical_inputs_are_identical(book, data, preset):
         assert not compared.fails
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.data(), presets, factors, st.sampled_from([1, -1]))
 def test_no_perturbation_beyond_its_limit_passes_and_it_is_found_where_it_is(
     book, data, preset, factor, sign
@@ -113,6 +114,7 @@ def test_no_perturbation_beyond_its_limit_passes_and_it_is_found_where_it_is(
         assert back.first_session == compared.first_session
 
 
+@settings(deadline=None)
 @given(st.data(), st.sampled_from(["refactor", "rounding"]))
 def test_perturbations_within_their_limits_are_never_moved(book, data, preset):
     baseline = book(**data.draw(shapes()))
@@ -129,6 +131,7 @@ def test_perturbations_within_their_limits_are_never_moved(book, data, preset):
     assert not compared.fails
 
 
+@settings(deadline=None)
 @given(st.data(), presets)
 def test_the_earliest_of_many_moves_is_the_one_that_is_told(book, data, preset):
     baseline = book(**{**data.draw(shapes()), "assets": 3})
@@ -145,6 +148,7 @@ def test_the_earliest_of_many_moves_is_the_one_that_is_told(book, data, preset):
     assert set(compared.first_checks) == {series for series, row in places if row == first}
 
 
+@settings(deadline=None)
 @given(st.data(), presets)
 def test_the_order_of_assets_makes_no_difference(book, data, preset):
     result = book(**{**data.draw(shapes()), "assets": 4})
@@ -169,6 +173,7 @@ def in_order(result, order):
     )
 
 
+@settings(deadline=None)
 @given(st.data(), presets, st.booleans())
 def test_an_asset_that_is_never_held_is_no_move(book, data, preset, added):
     result = book(**data.draw(shapes()))
@@ -184,6 +189,7 @@ def test_an_asset_that_is_never_held_is_no_move(book, data, preset, added):
     assert book.compare(now, baseline, preset).verdict is Verdict.IDENTICAL
 
 
+@settings(deadline=None)
 @given(st.data(), presets | st.just("parity"), st.booleans())
 def test_a_session_that_is_gone_or_new_is_a_move_of_that_day(book, data, preset, gone):
     whole = book(**data.draw(shapes()))
@@ -199,6 +205,7 @@ def test_a_session_that_is_gone_or_new_is_a_move_of_that_day(book, data, preset,
     assert f"{whole.sessions[row]} {side}" in sessions.message
 
 
+@settings(deadline=None)
 @given(st.data(), presets, st.sampled_from(["dropped", "twice", "swapped", "another day", "another asset"]))
 def test_fills_are_the_same_ones_in_the_same_order(book, data, preset, how):
     baseline = book(**{**data.draw(shapes()), "assets": data.draw(st.integers(2, 4))})
@@ -231,6 +238,7 @@ def test_fills_are_the_same_ones_in_the_same_order(book, data, preset, how):
     )
 
 
+@settings(deadline=None)
 @given(st.data(), presets, st.sampled_from(["quantity", "price", "fee"]), factors, st.sampled_from([1, -1]))
 def test_no_fill_beyond_its_limit_passes_in_either_direction(book, data, preset, column, factor, sign):
     baseline = book(**{**data.draw(shapes()), "assets": 2, "debt": 0.0})
@@ -249,7 +257,7 @@ def test_no_fill_beyond_its_limit_passes_in_either_direction(book, data, preset,
         assert back.first_fill.number == number + 1
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.data(), presets)
 def test_any_two_results_get_one_verdict_and_only_equal_ones_pass_exactly(book, data, preset):
     baseline, now = data.draw(strange(book)), data.draw(strange(book))
