@@ -95,13 +95,16 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
 
         collected = early_config.known_args_namespace.file_or_dir
         already = {absolute(split_node_id(argument), early_config) for argument in collected}
+        added = []
         for name in named:
             path = absolute(name, early_config)
             # `--finbot-batch F F::run` asks for one run of F, not for all of them as well.
             if path not in already:
                 already.add(path)
-                args.append(str(path))
-                collected.append(str(path))
+                added.append(str(path))
+        # In front: behind an option that may have a value it would be taken for that value.
+        args[:0] = added
+        collected.extend(added)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -28,16 +28,37 @@ def check_acceptance(config: pytest.Config) -> None:
         if option.finbot_reason is not None:
             raise pytest.UsageError("finbot: --finbot-reason says why, but there is no --finbot-accept")
         return
+    if Path(config.invocation_params.dir, option.finbot_accept).is_file():
+        raise pytest.UsageError(
+            f"finbot: --finbot-accept {option.finbot_accept}: that is a file, and a pattern of run names is "
+            "expected; name the file before the option, or write --finbot-accept='*'"
+        )
     refuse_in_ci(option.finbot_accept_in_ci, "--finbot-accept-in-ci")
-    if option.finbot_reason is None and sys.stdin is not None and sys.stdin.isatty():
-        capture = config.pluginmanager.getplugin("capturemanager")
-        with capture.global_and_fixture_disabled():
-            option.finbot_reason = input("Why may these results change? ")
+    if option.finbot_reason is None:
+        option.finbot_reason = _ask(config)
     if not (option.finbot_reason or "").strip():
         raise pytest.UsageError(
             "finbot: accepting needs a reason, and it is empty; add --finbot-reason "
             '"why the results may change"\nnothing was run'
         )
+
+
+def _ask(config: pytest.Config) -> str | None:
+    """What the user types, where there is a terminal to type on. pytest holds stdin until told not to."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is not None:
+        capture.suspend_global_capture(in_=True)
+    try:
+        if sys.stdin is None or not sys.stdin.isatty():
+            return None
+        return input("Why may these results change? ")
+    except EOFError:
+        return None
+    finally:
+        if capture is not None:
+            # Back to what pytest_configure finds: stdin held, output free.
+            capture.resume_global_capture()
+            capture.suspend_global_capture()
 
 
 def refuse_in_ci(allowed: bool, option: str) -> None:

@@ -55,7 +55,7 @@ def test_only_what_moved_is_written_again(project):
     assert result.ret == 0
     result.stdout.fnmatch_lines(
         [
-            "*accepted first: final NAV 1,400.00 → 1,200.00 (-200.00, *",
+            "*accepted first: moved: final NAV 1,400.00 → 1,200.00 (-200.00, *",
             "*unchanged: 1 baselines stay as they are",
         ]
     )
@@ -126,6 +126,13 @@ def test_on_a_terminal_the_reason_is_asked_for(project):
     assert b"Why may these results change?" in said
     assert process.returncode == 0, said.decode()
     assert json.loads(project.baseline("equal").read_text())["accepted"]["reason"] == "because I said so"
+
+
+def test_a_file_in_the_place_of_the_pattern_is_told(project):
+    project.batch(RUNS, head=HEAD)
+    result = project.pytest("--finbot-reason", "why", "--finbot-accept", "finbot.yaml", batch=None)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*--finbot-accept finbot.yaml: that is a file, and a pattern*"])
 
 
 def test_in_ci_accepting_is_refused_unless_allowed(project, monkeypatch):
