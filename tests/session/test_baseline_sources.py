@@ -65,9 +65,7 @@ def test_a_run_that_failed_in_the_recorded_batch_is_not_comparable(project):
     result = project.pytest("--finbot-baseline", f"batch:{recorded}")
     assert result.ret == 1
     assert project.verdicts() == {"ours": "not_comparable", "equal": "identical"}
-    result.stdout.fnmatch_lines(
-        ["not comparable: batch:*: run ours *"]
-    )
+    result.stdout.fnmatch_lines(["not comparable: batch:*: run ours *"])
 
 
 def test_a_batch_that_is_not_there_is_refused(project):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 RUNS = """\
 - {id: equal}
 - {id: first, params: {weights: {AAA: 1.0}}}
@@ -251,3 +254,36 @@ def test_two_batch_files_with_one_folder_of_baselines_are_refused(accepted):
     result = accepted.pytest("--finbot-batch", "finbot_two.yaml")
     assert result.ret == 4
     result.stderr.fnmatch_lines(["*finbot_two.yaml: baseline: its baselines are in *expected another*"])
+
+
+FUNDS = """\
+batch_name: small
+baseline: baselines
+defaults:
+  data: {path: ohlcv, field: %s, calendar: XNYS}
+  start_date: 2010-01-04
+  end_date: 2026-02-09
+  costs: {commission_bps: 10}
+runs:
+  - {id: spy, strategy: sma_crossover, symbols: [SPY]}
+  - {id: tlt, strategy: sma_crossover, symbols: [TLT], data: {field: adj_close}}
+"""
+
+
+def test_adjusted_closes_in_place_of_raw_ones_are_told_with_size_and_first_day(project):
+    shutil.copytree(EXAMPLES / "data" / "ohlcv", project.path / "ohlcv")
+    project.write("finbot.yaml", FUNDS % "close")
+    assert project.accept().ret == 0
+    project.write("finbot.yaml", FUNDS % "adj_close")
+    result = project.pytest()
+    assert result.ret == 1
+    assert project.verdicts() == {"spy": "moved", "tlt": "identical"}
+    result.stdout.fnmatch_lines(
+        [
+            "moved: final NAV 311,950.61 → 392,824.31 (+80,873.70, +25.93 %, +2,592.5 bp)",
+            "*first session out of tolerance: 2010-10-18 *",
+            "*SPY  market value*",
+            "why: config changed: data.field close → adj_close",
+            "*data changed: *field close → adj_close*",
+        ]
+    )
