@@ -86,6 +86,10 @@ def read_baseline(folder: Path, run: str, shown: str | None = None) -> Baseline 
     if not table_path.exists():
         raise BaselineError(f"baseline {table_path} is missing, {document_path.name} is there: {_MEND}")
     values, details = read_table(table_path)
+    if details.keys() != {"version", "data"} or details["version"] != document["version"]:
+        raise BaselineError(
+            f"baseline {table_path} is not of the version that {document_path.name} says: {_MEND}"
+        )
     baseline = _baseline(document, values, details, document_path, shown)
     if baseline.run != run:
         raise BaselineError(

@@ -67,6 +67,13 @@ def test_no_limit_is_so_wide_that_a_number_may_become_none(book, odd, limit):
     assert book.compare(torn, torn, nav=limit).verdict is Verdict.IDENTICAL
 
 
+def test_what_is_no_number_equals_itself_beside_others_of_its_kind(book):
+    odd = book.with_nav([1.0, NAN, math.inf, -math.inf])
+    assert book.compare(odd, book.with_nav(odd.nav.copy()), "exact").verdict is Verdict.IDENTICAL
+    compared = book.compare(book.put(odd, "nav", 0, 2.0), odd)
+    assert compared.first_session == str(odd.sessions[0])
+
+
 def test_infinities_of_opposite_sign_are_not_alike(book):
     up, down = book.with_nav([1.0, math.inf]), book.with_nav([1.0, -math.inf])
     assert book.compare(up, down, "exact").verdict is Verdict.MOVED
@@ -110,6 +117,14 @@ def test_an_asset_that_is_gone_counts_as_sold(book):
     assert {check.name for check in compared.moved_checks} == {"market_values", "quantity", "fills"}
     [position] = compared.positions
     assert (position.asset, position.now, position.now_quantity) == ("BBB", 0.0, 0.0)
+
+
+def test_an_asset_in_the_place_of_another_is_told_as_both(book):
+    baseline = book(names=("AAA", "BBB"))
+    compared = book.compare(dataclasses.replace(baseline, assets=("AAA", "CCC")), baseline)
+    assert {check.name for check in compared.moved_checks} == {"market_values", "quantity", "fills"}
+    assert {position.asset for position in compared.positions} == {"BBB", "CCC"}
+    assert (compared.first_fill.baseline.asset, compared.first_fill.now.asset) == ("BBB", "CCC")
 
 
 # ---------------------------------------------------------------------- where and how much
@@ -354,6 +369,12 @@ def test_a_preset_that_holds_nothing_of_a_result_is_not_comparable(book):
         ).verdict
         is Verdict.WITHIN
     )
+
+
+def test_what_is_to_be_accepted_fails_nothing(book):
+    compared = book.compare(book(seed=1), book(seed=2))
+    assert compared.fails
+    assert not dataclasses.replace(compared, accepting=True).fails
 
 
 def test_only_an_informational_move_fails_nothing(book):

@@ -165,6 +165,17 @@ def test_one_value_that_was_changed_is_told(book, files, series):
     assert f"{files[1]} does not hold the values" in refused(files[0].parent)
 
 
+@pytest.mark.parametrize("details", [{}, {"version": 1, "dbta": None}, {"version": 2, "data": None}])
+def test_a_table_of_another_version_than_its_json_is_told(files, details):
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(files[1])
+    about = json.loads(table.schema.metadata[b"finbot-baseline"])
+    changed = json.dumps({**about, "details": details})
+    pq.write_table(table.replace_schema_metadata({"finbot-baseline": changed}), files[1])
+    assert f"{files[1]} is not of the version that held.json says" in refused(files[0].parent)
+
+
 # ------------------------------------------------------------------------------- table
 
 
