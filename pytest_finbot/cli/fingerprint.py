@@ -98,7 +98,7 @@ def _tell_differences(registry: Registry, one: str, other: str) -> None:
         old_name, new_name = "its baseline", one
     else:
         old, new = new, _dependencies(registry, other)[0]
-    causes = differences(old, new)
+    causes = differences(old, new, sides=(old_name, new_name))
     for cause in causes:
         changed = " changed" if cause.part in ("config", "data", "code", "environment") else ""
         click.echo(f"{cause.part}{changed}: {cause.detail}")

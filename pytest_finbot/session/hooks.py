@@ -86,7 +86,9 @@ class ControllerPlugin:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.failed:
-            self._controller.failed(report.nodeid, recorded=RECORDED in dict(report.user_properties))
+            # A test that fails after its run succeeded (in a teardown, by a hook) is not that run's failure.
+            said = dict(report.user_properties).get(RECORDED)
+            self._controller.failed(report.nodeid, recorded=report.when == "call" and said == "failed")
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         # xdist's word for -x is a subclass; that is no interrupt, and the batch is partial.

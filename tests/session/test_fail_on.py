@@ -86,6 +86,13 @@ def test_other_tests_that_do_not_load_are_not_the_gates_to_excuse(accepted):
     assert accepted.pytest("--finbot-fail-on", "never", "test_other.py").ret == 2
 
 
+@pytest.mark.parametrize("fail_on", ["any", "never"])
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_hook_that_fails_beside_a_sound_run_is_not_the_gates_to_excuse(accepted, fail_on, workers):
+    accepted.write("conftest.py", "def pytest_runtest_teardown(item):\n    raise RuntimeError\n")
+    assert accepted.pytest("--finbot-fail-on", fail_on, "-n", workers).ret == 1
+
+
 def test_never_still_fails_on_a_batch_file_that_cannot_be_read(project):
     project.write("finbot.yaml", "batch_name: [")
     assert project.pytest("--finbot-fail-on", "never").ret == 4
