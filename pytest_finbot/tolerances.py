@@ -162,7 +162,7 @@ class Tolerances:
     def why_not_held(self, check: str) -> str:
         """Why there is no limit for ``check`` (``nav``, ``metrics.sharpe`` …), in words."""
         if check in self.spec.limits:
-            return f"switched off in the batch file (checks.{check})"
+            return f"switched off (checks.{check})"
         return f"preset {self.spec.preset} sets no limit for it"
 
 

@@ -27,9 +27,10 @@ def waive(comparison: Comparison, run: str, waivers: Sequence[Waiver], today: da
     used: dict[int, Waiver] = {}
     checks: list[CheckResult] = []
     for check in comparison.checks:
-        number = _waiver_of(run, check, waivers, today)
-        if number is not None:
-            used[number] = waivers[number]
+        numbers = _waivers_of(run, check, waivers, today)
+        if numbers:
+            # Of several that excuse the same, none is of no use.
+            used.update((number, waivers[number]) for number in numbers)
             check = dataclasses.replace(check, verdict=Verdict.WAIVED)
         checks.append(check)
     if not used:
@@ -52,10 +53,11 @@ def describe(waiver: Waiver) -> str:
     return f"{waiver.reason} ({waiver.reviewer}{link}; until {waiver.expires})"
 
 
-def _waiver_of(run: str, check: CheckResult, waivers: Sequence[Waiver], today: date) -> int | None:
+def _waivers_of(run: str, check: CheckResult, waivers: Sequence[Waiver], today: date) -> list[int]:
     if check.verdict is not Verdict.MOVED:
-        return None
-    for number, waiver in enumerate(waivers):
-        if waiver.expires >= today and fnmatchcase(run, waiver.run) and fnmatchcase(check.name, waiver.check):
-            return number
-    return None
+        return []
+    return [
+        number
+        for number, waiver in enumerate(waivers)
+        if waiver.expires >= today and fnmatchcase(run, waiver.run) and fnmatchcase(check.name, waiver.check)
+    ]

@@ -42,8 +42,12 @@ def comparison_text(
     accept: str,
     look: str = "",
     recorded_as: str = "",
+    rerun: bool = True,
 ) -> str:
-    """The same words for any comparison (its JSON), whoever made it."""
+    """The same words for any comparison (its JSON), whoever made it.
+
+    ``rerun`` says whether ``--finbot-rerun`` can execute it again.
+    """
     causes = causes_in_words(comparison)
     # Final NAV is the first thing said of a run that moved.
     metrics = [metric for metric in comparison.get("metrics", ()) if metric["name"] != "final_nav"]
@@ -62,6 +66,7 @@ def comparison_text(
         "look": look,
         "accept": accept,
         "recorded_as": recorded_as,
-        "deterministic": all(cause["part"] != "not deterministic" for cause in comparison.get("causes", ())),
+        "deterministic": not rerun
+        or all(cause["part"] != "not deterministic" for cause in comparison.get("causes", ())),
     }
     return render("moved_run.txt.j2", facts).strip("\n")

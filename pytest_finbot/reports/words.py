@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from typing import Any
 
 from pytest_finbot.baselines import headline
@@ -25,6 +26,7 @@ FILTERS = (
     "signed",
     "bp",
     "figure",
+    "trade",
 )
 """Functions of this module that templates may use."""
 
@@ -114,6 +116,17 @@ def figure(value: Any) -> str:
     if value is None:
         return NOTHING
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def trade(fill: Mapping[str, Any]) -> str:
+    """A fill as ``buy 25 AAPL at 101.2, fee 1.26``; its day is told beside it."""
+    quantity = fill["quantity"]
+    verb = "trade" if quantity is None else "buy" if quantity > 0 else "sell"
+    size, price, fee = (
+        "no number" if value is None else f"{value:.10g}"
+        for value in (None if quantity is None else abs(quantity), fill["price"], fill["fee"])
+    )
+    return f"{verb} {size} {fill['asset']} at {price}, fee {fee}"
 
 
 def _unsigned_zero(spelled: str) -> str:

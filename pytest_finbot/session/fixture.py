@@ -165,6 +165,7 @@ class FinbotRegression:
             verbose=verbose,
             where=self._where(),
             look="" if verbose or not compared.checks else f"pytest {test} -v",
+            rerun=False,
             accept=f"pytest {test} --finbot-accept {shlex.quote(self._node.name)} --finbot-reason '…'",
         )
 

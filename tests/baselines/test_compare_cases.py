@@ -288,7 +288,7 @@ def test_what_was_asked_for_and_neither_side_has_does_not_pass_silently(book):
 def test_a_metric_that_is_switched_off_is_shown_and_skipped(book):
     compared, check = compare_metric(book, {"sharpe": 1.0}, {"sharpe": 2.0}, metrics_sharpe=None)
     assert (compared.verdict, check.verdict) == (Verdict.WITHIN, Verdict.SKIPPED)
-    assert check.message == "differs; switched off in the batch file (checks.metrics.sharpe)"
+    assert check.message == "differs; switched off (checks.metrics.sharpe)"
 
 
 @pytest.mark.parametrize(

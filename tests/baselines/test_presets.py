@@ -307,5 +307,5 @@ def test_a_limit_of_the_batch_file_takes_the_place_of_the_presets(book):
     assert book.compare(far, baseline, "parity", nav=Limit(rtol=0.001)).verdict is Verdict.MOVED
     off = book.compare(far, baseline, nav=None)
     assert off.verdict is Verdict.WITHIN
-    assert book.check(off, "nav").message == "differs; switched off in the batch file (checks.nav)"
+    assert book.check(off, "nav").message == "differs; switched off (checks.nav)"
     assert book.compare(far, baseline, nav=Limit(atol=2000.0)).verdict is Verdict.WITHIN

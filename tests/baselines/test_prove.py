@@ -120,7 +120,7 @@ def test_what_no_limit_holds_is_told_with_its_reason(accepted):
     proof = tried(accepted, "parity", limits={"metrics.sharpe": None})
     reasons = {trial.check: trial.words for trial in proof.trials if trial.outcome is Outcome.NOT_HELD}
     assert reasons["quantity"] == "preset parity sets no limit for it"
-    assert reasons["metrics.sharpe"] == "switched off in the batch file (checks.metrics.sharpe)"
+    assert reasons["metrics.sharpe"] == "switched off (checks.metrics.sharpe)"
     assert {"market_values", "fills"} <= set(reasons)
     assert proof.tried == len(proof.trials) - len(reasons)
     assert not proof.fails
@@ -246,7 +246,7 @@ def test_a_move_dated_on_another_day_is_no_proof(monkeypatch, accepted):
     def a_day_late(found, now, baseline):
         if found.first_session is None:
             return found
-        later = str(np.datetime64(found.first_session, "D") + 1)
+        later = str(np.datetime64(found.first_session, "D") + np.timedelta64(1, "D"))
         return dataclasses.replace(found, first_session=later)
 
     replaced(monkeypatch, a_day_late)

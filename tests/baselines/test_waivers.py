@@ -107,3 +107,9 @@ def test_what_could_not_be_compared_outlives_a_waiver_and_says_why(book):
 def test_what_passes_needs_no_waiver(book):
     compared = book.compare(book(), book())
     assert waive(compared, "held", [dataclasses.replace(NAV, check="*")], TODAY) is compared
+
+
+def test_of_two_waivers_that_excuse_the_same_none_is_of_no_use(moved):
+    everything = dataclasses.replace(NAV, check="*")
+    waived = waive(moved, "held", [everything, SHARPE], TODAY)
+    assert (waived.verdict, waived.waivers) == (Verdict.WAIVED, (0, 1))

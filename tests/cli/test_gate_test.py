@@ -110,7 +110,7 @@ def test_verbose_lists_every_perturbation(project):
     done = call("finbot.yaml", "-v", "first")
     assert "nothing changed: identical" in done.output
     assert "market value of AAA halved on 2020-01-21: by market_values, first on 2020-01-21" in done.output
-    assert "one fill dropped: switched off in the batch file (checks.fills)" in done.output
+    assert "one fill dropped: switched off (checks.fills)" in done.output
     assert "second" not in done.output
 
 

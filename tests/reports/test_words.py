@@ -2,7 +2,7 @@
 
 import pytest
 
-from pytest_finbot.reports.words import cut, metric, money, name, percent, plain
+from pytest_finbot.reports.words import cut, metric, money, name, percent, plain, trade
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,12 @@ def test_values_are_spelled_in_their_units():
 def test_a_cut_text_shows_that_it_was_cut():
     assert cut("abcdef", 4) == "abc…"
     assert cut("abcd", 4) == "abcd"
+
+
+def test_a_trade_is_told_with_what_is_known_of_it():
+    fill = {"session": "2020-01-02", "asset": "AAA", "quantity": -2.5, "price": 10.0, "fee": None}
+    assert trade(fill) == "sell 2.5 AAA at 10, fee no number"
+    assert (
+        trade({**fill, "quantity": None, "price": 1 / 3})
+        == "trade no number AAA at 0.3333333333, fee no number"
+    )
