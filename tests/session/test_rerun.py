@@ -11,7 +11,7 @@ from pytest_finbot.contracts import TargetWeights
 
 def picks(spec, market):
     # Which of twelve words comes when is another matter in every process.
-    order = "".join({"AAA", "BBB", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"})
+    order = "".join(set("one two three four five six seven eight nine ten eleven twelve".split()))
     weight = sum(place * ord(letter) for place, letter in enumerate(order)) % 997 / 1000
     return TargetWeights(np.array([0]), np.array([[weight, 0.0]]))
 """
