@@ -6,6 +6,7 @@ As a program (``python -m pytest_finbot.pipeline.rerun FOLDER``) it is such a pr
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -82,17 +83,7 @@ def _outcome(place: Path) -> RunResult | str:
     except (OSError, ValueError, BaselineError):
         said = (place / "said.txt").read_text(encoding="utf-8", errors="replace").strip()
         return said[-_MOST_WORDS:] or "the process ended and said nothing"
-    return RunResult(
-        sessions=result.sessions,
-        nav=result.nav,
-        assets=result.assets,
-        cash=result.cash,
-        quantity=result.quantity,
-        market_values=result.market_values,
-        fills=result.fills,
-        metrics=told["metrics"],
-        undefined=told["undefined"],
-    )
+    return dataclasses.replace(result, metrics=told["metrics"], undefined=told["undefined"])
 
 
 def _differs(compared: Comparison, seed: int) -> CheckResult:

@@ -11,7 +11,7 @@ import gc
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -91,8 +91,7 @@ class Controller:
                 batches.append(load_batch(_as_named(path), inspect=inspect_run))
             except BatchFileError as error:
                 problems.extend(error.problems)
-        problems.extend(_shared_outputs(batches))
-        problems.extend(_shared_baselines(batches))
+        problems.extend(_shared_folders(batches))
         problems.extend(_shared_modules(batches))
         if problems:
             words = "\n".join(str(problem) for problem in problems)
@@ -298,46 +297,29 @@ def _as_named(path: Path) -> Path:
     return path.relative_to(folder) if path.is_relative_to(folder) else path
 
 
-def _shared_outputs(batches: Sequence[Batch]) -> list[Problem]:
-    """Two batch files of one session must not write one folder."""
-    first: dict[Path, Batch] = {}
-    problems = []
-    for batch in batches:
-        folder = batch.output_root / batch.batch_name
-        other = first.setdefault(folder, batch)
-        if other is not batch:
-            problems.append(
-                Problem(
-                    str(batch.path),
-                    0,
-                    "batch_name",
-                    f"{batch.batch_name!r} writes the same folder {folder} as {other.path}; "
-                    "expected another batch_name or output_root",
-                )
-            )
-    return problems
+def _shared_folders(batches: Sequence[Batch]) -> Iterator[Problem]:
+    """Two batch files of one session must not write one folder, nor call each other's runs missing."""
+    yield from _shared(
+        ((batch, batch.output_root / batch.batch_name) for batch in batches),
+        "batch_name",
+        "writes the same folder",
+        "another batch_name or output_root",
+    )
+    yield from _shared(
+        ((batch, batch.baseline / batch.batch_name) for batch in batches if batch.baseline is not None),
+        "baseline",
+        "has its baselines in the same folder",
+        "another batch_name or baseline",
+    )
 
 
-def _shared_baselines(batches: Sequence[Batch]) -> list[Problem]:
-    """Two batch files with one folder of baselines: each would call the other's runs missing."""
+def _shared(folders: Iterable[tuple[Batch, Path]], key: str, does: str, expected: str) -> Iterator[Problem]:
     first: dict[Path, Batch] = {}
-    problems = []
-    for batch in batches:
-        if batch.baseline is None:
-            continue
-        folder = batch.baseline / batch.batch_name
+    for batch, folder in folders:
         other = first.setdefault(folder, batch)
         if other is not batch:
-            problems.append(
-                Problem(
-                    str(batch.path),
-                    0,
-                    "baseline",
-                    f"its baselines are in {folder}, as are those of {other.path}; "
-                    "expected another batch_name or baseline",
-                )
-            )
-    return problems
+            words = f"{batch.batch_name!r} {does} {folder} as {other.path}; expected {expected}"
+            yield Problem(str(batch.path), 0, key, words)
 
 
 def _shared_modules(batches: Sequence[Batch]) -> list[Problem]:

@@ -73,13 +73,17 @@ class Project:
         with (self.output / "batch_summary.csv").open(newline="") as file:
             return {row["run"]: row for row in csv.DictReader(file)}
 
+    def compared(self, runs: str) -> None:
+        """Write a batch file whose runs are compared with the folder ``baselines``."""
+        self.batch(runs, head="baseline: baselines\n" + BATCH)
+
     def accept(self, *options: str, reason: str = "as it should be") -> pytest.RunResult:
         """Run the batch and accept what it gives."""
         return self.pytest("--finbot-accept", "--finbot-reason", reason, *options)
 
-    def gated(self, runs: str, head: str = BATCH) -> None:
+    def gated(self, runs: str) -> None:
         """A batch file with a baseline, whose results are accepted."""
-        self.batch(runs, head="baseline: baselines\n" + head)
+        self.compared(runs)
         result = self.accept()
         assert result.ret == 0, result.stdout.str()
 

@@ -14,23 +14,11 @@ RUNS = """\
 - {id: equal}
 - {id: first, params: {weights: {AAA: 1.0}}}
 """
-HEAD = """\
-baseline: baselines
-batch_name: small
-defaults:
-  data: {path: prices.csv}
-  strategy: fixed_weights
-  symbols: [AAA, BBB]
-  start_date: 2020-01-02
-  end_date: 2020-01-09
-  start_capital: 1000
-runs:
-"""
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_new_results_are_written_with_who_when_and_why(project, workers):
-    project.batch(RUNS, head=HEAD)
+    project.compared(RUNS)
     result = project.accept("-n", workers, reason="first results")
     assert result.ret == 0
     result.stdout.fnmatch_lines(
@@ -48,9 +36,9 @@ def test_new_results_are_written_with_who_when_and_why(project, workers):
 
 
 def test_only_what_moved_is_written_again(project):
-    project.gated(RUNS, head=HEAD.removeprefix("baseline: baselines\n"))
+    project.gated(RUNS)
     before = {path.name: path.read_bytes() for path in project.baseline("equal").parent.iterdir()}
-    project.batch(RUNS.replace("AAA: 1.0", "AAA: 0.5"), head=HEAD)
+    project.compared(RUNS.replace("AAA: 1.0", "AAA: 0.5"))
     result = project.accept(reason="half of it")
     assert result.ret == 0
     result.stdout.fnmatch_lines(
@@ -65,7 +53,7 @@ def test_only_what_moved_is_written_again(project):
 
 
 def test_a_pattern_accepts_those_runs_and_the_others_still_fail(project):
-    project.batch(RUNS, head=HEAD)
+    project.compared(RUNS)
     result = project.pytest("--finbot-accept", "eq*", "--finbot-reason", "only this one")
     assert result.ret == 1
     result.assert_outcomes(passed=1, failed=1)
@@ -75,7 +63,7 @@ def test_a_pattern_accepts_those_runs_and_the_others_still_fail(project):
 
 def test_a_run_that_failed_is_never_accepted(project):
     project.write("ours.py", "def broken(spec, market):\n    raise ZeroDivisionError\n")
-    project.batch('- {id: equal}\n- {id: broken, strategy: "ours:broken"}', head=HEAD)
+    project.compared('- {id: equal}\n- {id: broken, strategy: "ours:broken"}')
     result = project.accept()
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*accepted equal: new*", "*refused broken: it failed (engine_error*"])
@@ -83,7 +71,7 @@ def test_a_run_that_failed_is_never_accepted(project):
 
 
 def test_a_corrupt_baseline_is_not_written_over(project):
-    project.gated(RUNS, head=HEAD.removeprefix("baseline: baselines\n"))
+    project.gated(RUNS)
     path = project.baseline("equal")
     path.write_text("{")
     assert project.accept().ret == 1
@@ -92,7 +80,7 @@ def test_a_corrupt_baseline_is_not_written_over(project):
 
 @pytest.mark.parametrize("reason", [[], ["--finbot-reason", ""], ["--finbot-reason", "  "]])
 def test_without_a_reason_nothing_is_run(project, reason):
-    project.batch(RUNS, head=HEAD)
+    project.compared(RUNS)
     result = project.pytest("--finbot-accept", *reason)
     assert result.ret == 4
     result.stderr.fnmatch_lines(["*accepting needs a reason, and it is empty*"])
@@ -100,7 +88,7 @@ def test_without_a_reason_nothing_is_run(project, reason):
 
 
 def test_on_a_terminal_the_reason_is_asked_for(project):
-    project.batch(RUNS, head=HEAD)
+    project.compared(RUNS)
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [
@@ -129,14 +117,14 @@ def test_on_a_terminal_the_reason_is_asked_for(project):
 
 
 def test_a_file_in_the_place_of_the_pattern_is_told(project):
-    project.batch(RUNS, head=HEAD)
+    project.compared(RUNS)
     result = project.pytest("--finbot-reason", "why", "--finbot-accept", "finbot.yaml", batch=None)
     assert result.ret == 4
     result.stderr.fnmatch_lines(["*--finbot-accept finbot.yaml: that is a file, and a pattern*"])
 
 
 def test_in_ci_accepting_is_refused_unless_allowed(project, monkeypatch):
-    project.batch(RUNS, head=HEAD)
+    project.compared(RUNS)
     monkeypatch.setenv("CI", "true")
     result = project.accept()
     assert result.ret == 4
@@ -154,14 +142,14 @@ def test_a_batch_without_a_folder_for_baselines_has_nothing_to_accept_into(proje
 
 
 def test_a_reason_without_accepting_is_a_mistake_that_is_told(project):
-    project.batch(RUNS, head=HEAD)
+    project.compared(RUNS)
     result = project.pytest("--finbot-reason", "why not")
     assert result.ret == 4
     result.stderr.fnmatch_lines(["*--finbot-reason says why, but there is no --finbot-accept*"])
 
 
 def test_a_folder_that_cannot_be_written_is_never_green(project):
-    project.batch(RUNS, head=HEAD)
+    project.compared(RUNS)
     (project.path / "baselines").mkdir()
     (project.path / "baselines" / "small").write_text("not a folder")
     result = project.accept()
@@ -170,7 +158,7 @@ def test_a_folder_that_cannot_be_written_is_never_green(project):
 
 
 def test_identical_results_give_identical_files(project):
-    project.batch(RUNS, head=HEAD)
+    project.compared(RUNS)
     project.accept("-n", "0")
     first = project.baseline("equal").with_suffix(".parquet").read_bytes()
     for path in project.baseline("equal").parent.iterdir():

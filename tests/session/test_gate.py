@@ -46,7 +46,7 @@ def test_what_was_accepted_and_did_not_change_is_identical(accepted, workers):
 
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_without_an_accepted_result_a_run_fails_as_new(project, workers):
-    project.batch(RUNS.splitlines()[0], head="baseline: baselines\n" + HEAD)
+    project.compared(RUNS.splitlines()[0])
     result = project.pytest("-n", workers)
     assert result.ret == 1
     assert project.verdicts() == {"equal": "new"}
@@ -56,19 +56,6 @@ def test_without_an_accepted_result_a_run_fails_as_new(project, workers):
             "accept it:*--finbot-accept 'equal' --finbot-reason*",
         ]
     )
-
-
-HEAD = """\
-batch_name: small
-defaults:
-  data: {path: prices.csv}
-  strategy: fixed_weights
-  symbols: [AAA, BBB]
-  start_date: 2020-01-02
-  end_date: 2020-01-09
-  start_capital: 1000
-runs:
-"""
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
@@ -163,7 +150,7 @@ def test_a_run_that_errors_is_an_error_and_no_move(accepted):
 
 
 def test_a_run_that_left_the_batch_file_is_missing_until_its_baseline_is_removed(accepted):
-    accepted.batch("\n".join(RUNS.splitlines()[1:]), head="baseline: baselines\n" + HEAD)
+    accepted.compared("\n".join(RUNS.splitlines()[1:]))
     result = accepted.pytest()
     assert result.ret == 1
     result.assert_outcomes(passed=2)
@@ -175,14 +162,14 @@ def test_a_run_that_left_the_batch_file_is_missing_until_its_baseline_is_removed
 
 
 def test_a_renamed_run_is_new_under_one_name_and_missing_under_the_other(accepted):
-    accepted.batch(RUNS.replace("id: equal", "id: even"), head="baseline: baselines\n" + HEAD)
+    accepted.compared(RUNS.replace("id: equal", "id: even"))
     assert accepted.pytest().ret == 1
     verdicts = accepted.verdicts()
     assert (verdicts["even"], verdicts["equal"]) == ("new", "missing")
 
 
 def test_an_added_run_is_new(accepted):
-    accepted.batch(RUNS + "- {id: added}\n", head="baseline: baselines\n" + HEAD)
+    accepted.compared(RUNS + "- {id: added}\n")
     assert accepted.pytest().ret == 1
     assert accepted.verdicts()["added"] == "new"
 
@@ -222,7 +209,7 @@ def test_a_baseline_of_a_newer_format_is_refused_by_name(accepted):
 
 
 def test_a_batch_without_runs_is_refused(project):
-    project.batch("", head="baseline: baselines\n" + HEAD.replace("runs:", "runs: []"))
+    project.write("finbot.yaml", "batch_name: small\nbaseline: baselines\nruns: []\n")
     assert project.pytest().ret == 4
 
 
@@ -235,7 +222,7 @@ def test_one_run_asked_for_by_name_is_compared_alone(accepted, workers):
 
 def test_the_order_of_runs_makes_no_difference(accepted):
     lines = [line + "\n" for line in RUNS.splitlines()]
-    accepted.batch("".join(reversed(lines)), head="baseline: baselines\n" + HEAD)
+    accepted.compared("".join(reversed(lines)))
     assert accepted.pytest("-n", "2").ret == 0
     assert set(accepted.verdicts().values()) == {"identical"}
 
@@ -253,7 +240,9 @@ def test_two_batch_files_with_one_folder_of_baselines_are_refused(accepted):
     accepted.write("finbot_two.yaml", "output_root: elsewhere\n" + text)
     result = accepted.pytest("--finbot-batch", "finbot_two.yaml")
     assert result.ret == 4
-    result.stderr.fnmatch_lines(["*finbot_two.yaml: baseline: its baselines are in *expected another*"])
+    result.stderr.fnmatch_lines(
+        ["*finbot_two.yaml: baseline: *has its baselines in the same folder*expected another*"]
+    )
 
 
 FUNDS = """\

@@ -30,25 +30,12 @@ def test_a_strategy_that_depends_on_the_order_of_a_set_is_not_deterministic(proj
 
 def test_with_a_baseline_the_cause_is_named_and_nothing_is_accepted(project):
     project.write("ours.py", BY_SET_ORDER)
-    project.batch('- {id: ours, strategy: "ours:picks"}', head="baseline: baselines\n" + HEAD)
+    project.compared('- {id: ours, strategy: "ours:picks"}')
     result = project.accept("--finbot-rerun", "2")
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*refused ours: it is not deterministic*"])
     assert not project.baseline("ours").exists()
     assert project.verdicts() == {"ours": "moved"}
-
-
-HEAD = """\
-batch_name: small
-defaults:
-  data: {path: prices.csv}
-  strategy: fixed_weights
-  symbols: [AAA, BBB]
-  start_date: 2020-01-02
-  end_date: 2020-01-09
-  start_capital: 1000
-runs:
-"""
 
 
 def test_a_run_that_only_fails_in_a_fresh_process_is_told(project):
