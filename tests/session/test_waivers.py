@@ -21,8 +21,12 @@ def moved(project):
     project.gated(MOVED.replace("0.5", "1.0"))
     text = (project.path / "finbot.yaml").read_text()
     project.write("finbot.yaml", text.replace("AAA: 1.0", "AAA: 0.5"))
-    assert project.pytest().ret == 1
     return project
+
+
+def test_without_a_waiver_it_is_a_move(moved):
+    assert moved.pytest().ret == 1
+    assert moved.verdicts() == {"equal": "identical", "first": "moved"}
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
