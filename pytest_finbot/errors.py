@@ -62,9 +62,12 @@ class RegressionError(FinbotError):
 
 
 class BaselineError(FinbotError):
-    """An accepted result cannot be read, written or found: nothing can be compared with it."""
+    """An accepted result cannot be read, written or found: nothing can be compared with it.
 
-    category = ErrorCategory.ENVIRONMENT
+    A regression as far as anybody can tell: the run itself did nothing wrong, and may have moved.
+    """
+
+    category = ErrorCategory.REGRESSION
 
 
 class NotComparableError(BaselineError):

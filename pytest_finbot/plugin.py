@@ -133,11 +133,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture
-def finbot_regression(request: pytest.FixtureRequest) -> FinbotRegression:
+def finbot_regression(request: pytest.FixtureRequest) -> Generator[FinbotRegression, None, None]:
     """Hold results of a test to what was accepted: ``check(nav, …)``; ``run(strategy, …)`` gives some."""
     from pytest_finbot.session.fixture import FinbotRegression
 
-    return FinbotRegression(request)
+    fixture = FinbotRegression(request)
+    yield fixture
+    fixture.finish()
 
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)

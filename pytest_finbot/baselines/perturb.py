@@ -51,6 +51,7 @@ def perturbations(baseline: RunResult, tolerances: Tolerances, capital: float) -
     """
     pair = align(baseline, baseline)
     yield from _nav_moves(pair, tolerances)
+    yield from _cash(baseline, tolerances)
     yield from _positions(baseline, tolerances)
     yield from _fill(baseline, tolerances)
     yield from _metrics(baseline, tolerances)
@@ -160,6 +161,27 @@ def _positions(baseline: RunResult, tolerances: Tolerances) -> Iterator[Perturba
                 else dataclasses.replace(baseline, quantity=changed)
             )
             yield Perturbation(what, check, now, day, asset)
+
+
+def _cash(baseline: RunResult, tolerances: Tolerances) -> Iterator[Perturbation]:
+    """A tenth of NAV too much in cash, on a session in the middle alone."""
+    limit, cash = tolerances.of_series("cash"), baseline.cash
+    if limit is None:
+        yield Perturbation("cash", "cash", not_held=tolerances.why_not_held("cash"))
+        return
+    rows = np.flatnonzero(np.isfinite(baseline.nav) & (baseline.nav != 0))
+    if cash is None or not len(rows):
+        yield Perturbation("cash", "cash", not_held="the baseline has none")
+        return
+    row = middle(rows)
+    day = str(baseline.sessions[row])
+    what = f"cash off by a tenth of NAV on {day}"
+    if least_rtol(limit, 1, len(cash)) is None:
+        yield Perturbation(what, "cash", not_held=_let_by_share("cash", limit))
+        return
+    changed = cash.copy()
+    changed[row] += 0.1 * abs(baseline.nav[row])
+    yield Perturbation(what, "cash", dataclasses.replace(baseline, cash=changed), day)
 
 
 def _fill(baseline: RunResult, tolerances: Tolerances) -> Iterator[Perturbation]:

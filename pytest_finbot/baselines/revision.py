@@ -33,6 +33,8 @@ def copy_of_revision(revision: str, folder: Path, target: Path) -> str:
         path = folder.resolve().relative_to(top.resolve()).as_posix()
     except ValueError as error:
         raise BaselineError(f"baselines at git:{revision}: {folder} is not below {top}") from error
+    if not revision:
+        raise BaselineError("baselines at git: without a revision; expected git:REVISION, such as git:main")
     commit = (
         _git(inside, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
         .decode()
@@ -71,7 +73,7 @@ def _git(folder: Path, *words: str) -> bytes:
         raise BaselineError("baselines at a git revision need git, which is not installed") from error
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode("utf-8", "replace").strip().splitlines()
-        why = said[-1] if said else f"git knows no such revision (git {' '.join(words)})"
+        why = said[-1] if said else f"git knows no revision {words[-1].removesuffix('^{commit}')!r}"
         raise BaselineError(f"baselines at a git revision, in {folder}: {why}") from error
     except subprocess.TimeoutExpired as error:
         raise BaselineError(f"git did not answer in {_GIT_SECONDS:g} s") from error

@@ -8,6 +8,7 @@ accepted when and by whom is handed in.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -100,6 +101,10 @@ def read_baseline(folder: Path, run: str, shown: str | None = None) -> Baseline 
     if values_hash(values) != baseline.values or digests_differ:
         raise BaselineError(
             f"baseline {table_path} does not hold the values {document_path.name} names: {_MEND}"
+        )
+    if document.get("document") != _document_hash(document):
+        raise BaselineError(
+            f"baseline {document_path} was edited or merged by hand: that is not what was accepted; {_MEND}"
         )
     return baseline
 
@@ -218,7 +223,7 @@ def _document(baseline: Baseline) -> dict[str, Any]:
     accepted = baseline.acceptance
     assert accepted is not None, "a baseline is written by who accepts it"
     sessions = result.sessions
-    return {
+    document: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "batch": baseline.batch,
@@ -241,6 +246,13 @@ def _document(baseline: Baseline) -> dict[str, Any]:
         "fingerprint": fingerprint,
         "values": values_hash(result),
     }
+    return {**document, "document": _document_hash(document)}
+
+
+def _document_hash(document: Mapping[str, Any]) -> str:
+    """SHA-256 of all that the JSON says but this: metrics edited by hand are no accepted metrics."""
+    said = {key: value for key, value in document.items() if key != "document"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _read_document(path: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _FILE = click.option(
     "-f",
     "--file",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=click.Path(path_type=Path),
     default=Path("finbot.yaml"),
     show_default=True,
     help="the batch file whose baselines are meant",

@@ -22,17 +22,23 @@ if TYPE_CHECKING:
     metavar="LIMIT",
     help="a move of NAV that must be caught: 10%, 25bp or a fraction",
 )
+@click.option(
+    "--allow-informational", is_flag=True, help="runs that are compared and fail nothing may be among them"
+)
 @click.option("-v", "--verbose", is_flag=True, help="every perturbation, and what was said of it")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("runs", nargs=-1)
-def gate_test(file: Path, runs: tuple[str, ...], widest: str, verbose: bool) -> None:
+def gate_test(
+    file: Path, runs: tuple[str, ...], widest: str, allow_informational: bool, verbose: bool
+) -> None:
     """Prove that the gate of the batch FILE can fail, for all its runs or those named.
 
     The accepted result of each run is made wrong on purpose, and the comparison, with the
     run's own limits, must say so and name the day. Nothing is run and nothing is written.
 
-    The exit status is 0 where all was caught, 1 where something passed or a run has no usable
-    baseline, 4 where the call or the batch file is wrong.
+    The exit status is 0 where all was caught; 1 where something passed, a run has no usable
+    baseline, or is informational, so that what is caught fails nothing; 4 where the call or
+    the batch file is wrong.
     """
     from datetime import UTC, datetime
 
@@ -77,8 +83,15 @@ def gate_test(file: Path, runs: tuple[str, ...], widest: str, verbose: bool) -> 
                 for trial in proof.trials:
                     click.echo(f"    {trial.outcome:24} {trial.what}: {trial.words}")
     _details(proofs)
-    _summary(proofs, missing)
-    raise SystemExit(1 if missing or any(proof.fails for proof in proofs) else 0)
+    toothless = [proof.run for proof in proofs if proof.informational and not allow_informational]
+    for run in toothless:
+        click.echo(
+            f"FAILED {run}: informational: whatever moves, its gate cannot fail; "
+            "give it informational: false, or say --allow-informational"
+        )
+    failed = {proof.run for proof in proofs if proof.fails} | set(toothless)
+    _summary(proofs, missing, len(failed))
+    raise SystemExit(1 if missing or failed else 0)
 
 
 def _widest(text: str) -> float:
@@ -146,10 +159,9 @@ def _details(proofs: list[Proof]) -> None:
             click.echo(f"FAILED {proof.run}: {what}; {_bp(proof.widest)} must be (--widest)")
 
 
-def _summary(proofs: list[Proof], missing: int) -> None:
+def _summary(proofs: list[Proof], missing: int, failed: int) -> None:
     from pytest_finbot.baselines.prove import Outcome
 
-    failed = sum(proof.fails for proof in proofs)
     counts = {outcome: sum(proof.count(outcome) for proof in proofs) for outcome in Outcome}
     parts = [f"{sum(proof.caught for proof in proofs):,} perturbations caught"]
     parts += [f"{counts[outcome]:,} {outcome}" for outcome in Outcome if outcome.fails and counts[outcome]]

@@ -50,9 +50,14 @@ def explain(old: Mapping[str, Any], new: Mapping[str, Any], moved: bool) -> tupl
         {str(name) for side in (old, new) for name in _mapping(side.get("code")).get("dynamic") or ()}
     )
     if not names:
-        return (Cause("not deterministic", "config, data, code and environment are the same"),)
+        return (Cause("not deterministic", _ALL_THE_SAME),)
     verb = "imports modules in ways that are" if len(names) == 1 else "import modules in ways that are"
     return (Cause("unknown", f"no recorded part differs, but {_listed(names)} {verb} not followed"),)
+
+
+_ALL_THE_SAME = (
+    "config, data, code and environment are the same, unless it reads something that is not recorded"
+)
 
 
 class _Pair:
@@ -113,6 +118,7 @@ def _data(pair: _Pair) -> Iterator[Cause]:
         if not other_field:
             yield Cause("data", "values changed; which symbols and years was not kept")
         return
+    first, last, same_window = _comparable_years(pair)
     changes = []
     for symbol in sorted({*before, *after}):
         if symbol not in before:
@@ -120,13 +126,34 @@ def _data(pair: _Pair) -> Iterator[Cause]:
         elif symbol not in after:
             changes.append(f"{symbol} removed")
         elif not other_field:  # of another field every value is another
-            years = _changed(_mapping(before[symbol]), _mapping(after[symbol]))
+            years = [
+                year
+                for year in _changed(_mapping(before[symbol]), _mapping(after[symbol]))
+                if first <= year <= last
+            ]
             if years:
                 changes.append(f"{symbol} {_ranges(years)}")
-    if not changes and not other_field:
+    if not changes and not other_field and same_window:
         yield Cause("unknown", f"data: symbols and years are the same, their hash is not{_versions(pair)}")
     for detail in _cut(changes, "symbols"):
         yield Cause("data", detail)
+
+
+def _comparable_years(pair: _Pair) -> tuple[str, str, bool]:
+    """First and last year whose digests cover the same sessions on both sides; whether all do.
+
+    Another window has other sessions in its first or last year: that is the window's doing,
+    which the configuration tells, and says nothing of the prices.
+    """
+    before, after = (_mapping(part.get("settings")) for part in pair.part("config"))
+    starts = [str(settings.get("start_date") or "") for settings in (before, after)]
+    ends = [str(settings.get("end_date") or "") for settings in (before, after)]
+    first, last = "", "9999"
+    if starts[0] != starts[1] and all(starts):
+        first = str(int(max(starts)[:4]) + 1)
+    if ends[0] != ends[1] and all(ends):
+        last = str(int(min(ends)[:4]) - 1)
+    return first, last, not first and last == "9999"
 
 
 def _code(pair: _Pair) -> Iterator[Cause]:

@@ -41,7 +41,8 @@ def describe(error: BaseException, phase: str, categorize_hook: Categorize | Non
     without the frames of this package that led to the user's code.
     """
     category = categorize_hook(error, phase) if categorize_hook is not None else None
-    expected = isinstance(error, FinbotError) and error.__cause__ is None
+    # Ours say in their message what they were raised from; a user's code may not.
+    expected = isinstance(error, FinbotError) and (error.__cause__ is None or _raised_by_us(error))
     return ErrorInfo(
         category=category or categorize(error, phase),
         phase=phase,
@@ -50,6 +51,13 @@ def describe(error: BaseException, phase: str, categorize_hook: Categorize | Non
         traceback=None if expected else _cut(_traceback(error), MAX_TRACEBACK),
         expected=isinstance(error, FinbotError),
     )
+
+
+def _raised_by_us(error: BaseException) -> bool:
+    frames = error.__traceback__
+    while frames is not None and frames.tb_next is not None:
+        frames = frames.tb_next
+    return frames is not None and frames.tb_frame.f_code.co_filename.startswith(_PACKAGE)
 
 
 def _message(error: BaseException) -> str:

@@ -154,12 +154,27 @@ def _hold(run: RunOutcome) -> None:
             # Whatever else differs: where one run gives two results, that explains it first.
             causes = (Cause("not deterministic", again.message), *comparison.causes)
             comparison = dataclasses.replace(comparison, causes=causes, accepting=False)
+        elif again is not None:
+            comparison = dataclasses.replace(
+                comparison, causes=tuple(_reproducible(cause, run.reruns) for cause in comparison.causes)
+            )
         run.comparison = comparison
         run.checks.extend(comparison.checks)
     if again is not None and again.failed:
         raise RegressionError(f"not deterministic: {again.message}")
     if run.comparison is not None and run.comparison.fails:
         raise RegressionError(headline(run.comparison))
+
+
+def _reproducible(cause: Cause, times: int) -> Cause:
+    """``cause``, unless it says what fresh executions have just disproved."""
+    if cause.part != "not deterministic":
+        return cause
+    return Cause(
+        "unknown",
+        f"no recorded part differs, and {times} fresh executions agree with this one: "
+        "it reads something that is not recorded (a file, a variable of the environment)",
+    )
 
 
 PHASES = (

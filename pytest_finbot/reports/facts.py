@@ -89,8 +89,9 @@ class BatchFacts:
 
     @property
     def errors(self) -> int:
-        """Runs that failed by themselves."""
-        return self.failed - self.error_categories.get("regression", 0)
+        """Runs that failed by themselves, or whose baseline cannot be read."""
+        own = self.failed - self.error_categories.get("regression", 0)
+        return own if self.gate is None else max(own, self.gate.verdicts.get("error", 0))
 
     @property
     def gate_words(self) -> str:

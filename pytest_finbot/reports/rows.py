@@ -126,11 +126,12 @@ CHANGED = ("moved", "new", "not_comparable", "waived")
 def causes_in_words(comparison: Mapping[str, Any]) -> list[str]:
     """``code changed: strategies.momentum``, ``data changed: AAPL 2018``, a line a cause."""
     return [
-        f"{cause['part']} changed: {cause['detail']}"
-        if cause["part"] in ("config", "data", "code", "environment")
-        else f"{cause['part']}: {cause['detail']}"
+        f"{_PARTS.get(cause['part'], cause['part'])}: {cause['detail']}"
         for cause in comparison.get("causes", ())
     ]
+
+
+_PARTS = {part: f"{part} changed" for part in ("config", "data", "code", "environment")}
 
 
 CSV_COLUMNS = (

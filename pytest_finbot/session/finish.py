@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_finbot.baselines.headline import signed_money
 from pytest_finbot.baselines.waivers import expired
 from pytest_finbot.contracts import BatchStatus
 from pytest_finbot.reports.facts import BatchFacts, GateFacts, WaiverFacts
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from pytest_finbot.session.recording import OpenBatch
 
 
+MOST_SHOWN = 20
+"""Moves that fail nothing that the terminal lists one by one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Finished:
     """What the terminal says of a batch when the session ends."""
@@ -32,6 +37,8 @@ class Finished:
     status: BatchStatus | None
     facts: BatchFacts | None = None
     reports: dict[str, Path] = field(default_factory=dict)
+    shown: tuple[str, ...] = ()
+    """Moves that fail nothing, a line each."""
     failure: str | None = None
 
     @classmethod
@@ -50,17 +57,16 @@ class Finished:
             return False
         if facts is None:
             return True
-        if facts.problems or facts.expected == 0:
-            return False
+        if facts.problems or facts.expected == 0 or facts.not_run:
+            return False  # what was not run was neither proven nor compared, whatever is excused
         if fail_on == "never":
             return True
         if fail_on == "all-failed":
             return facts.success > 0
         if fail_on == "error":
-            return facts.errors == 0 and facts.not_run == 0
+            return facts.errors == 0
         if fail_on == "regression":
-            # Of a run that was not run nobody knows whether it moved.
-            return facts.regressions == 0 and facts.not_run == 0
+            return facts.regressions == 0
         return self.status is BatchStatus.COMPLETED and facts.regressions == 0
 
     def lines(self) -> Iterator[str]:
@@ -85,6 +91,7 @@ class Finished:
             yield f"  problem: {problem}"
         yield f"  {facts.gate_words}"
         if facts.gate is not None:
+            yield from self.shown
             yield from _gate_lines(facts.gate)
         yield f"  batch {facts.batch_id}, summary {self.reports['md']}"
 
@@ -148,8 +155,12 @@ def finish_batch(
         gate=_gate_facts(fold, gate, changes, fail_on) if gate.gated else None,
     )
     _copy_logs(registry.logs_folder(opened.batch_id), opened.output / "logs")
-    reports = write_summary(opened.output, facts, _rows(fold, opened.batch_id, gate.missing))
-    return Finished(batch.batch_name, fold.status, facts, reports)
+    shown: list[str] = []
+    if gate.accepts_nothing:
+        shown.append(f"  nothing is accepted: --finbot-accept {gate.accept!r} matches no run of this batch")
+    rows = _noting(_rows(fold, opened.batch_id, gate.missing), shown)
+    reports = write_summary(opened.output, facts, rows)
+    return Finished(batch.batch_name, fold.status, facts, reports, shown=tuple(shown))
 
 
 def _gate_facts(fold: BatchFold, gate: BatchGate, changes: Sequence[Change], fail_on: FailOn) -> GateFacts:
@@ -197,6 +208,27 @@ def _not_accepted(fold: BatchFold, changes: Sequence[Change]) -> Iterator[str]:
         if accepting and (change is None or change.outcome != "accepted"):
             why = change.words if change is not None else "it left no record"
             yield f"{record['name']} was to be accepted and was not: {why}"
+
+
+def _noting(rows: Iterator[SummaryRow], shown: list[str]) -> Iterator[SummaryRow]:
+    """``rows`` as they are; what moved and fails nothing is noted in ``shown`` as they pass by."""
+    left = 0
+    for row in rows:
+        if row.status == "success" and row.verdict in ("moved", "waived") and not row.comparison["accepting"]:
+            if len(shown) < MOST_SHOWN:
+                why = "waived" if row.verdict == "waived" else "informational: fails nothing"
+                size = (
+                    ""
+                    if row.final_nav_change is None
+                    else f", final NAV {signed_money(row.final_nav_change)}"
+                )
+                day = f", first on {row.first_session}" if row.first_session else ""
+                shown.append(f"  moved ({why}): {row.run}{size}{day}")
+            else:
+                left += 1
+        yield row
+    if left:
+        shown.append(f"  and {left:,} more that moved and fail nothing")
 
 
 def _rows(fold: BatchFold, batch_id: str, missing: Sequence[str]) -> Iterator[SummaryRow]:

@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from pydantic import ValidationError
@@ -23,7 +23,7 @@ from pytest_finbot.baselines.headline import headline
 from pytest_finbot.baselines.judge import Gate
 from pytest_finbot.baselines.results import RunResult
 from pytest_finbot.baselines.sources import FolderSource
-from pytest_finbot.baselines.store import Acceptance, Baseline, write_baseline
+from pytest_finbot.baselines.store import Acceptance, Baseline, baseline_names, write_baseline
 from pytest_finbot.config.checks import ChecksModel, put_on
 from pytest_finbot.config.problems import Findings
 from pytest_finbot.config.source import Positions
@@ -39,6 +39,7 @@ from pytest_finbot.session.fixture_run import FixtureRun, run_one
 ACCEPTED = "finbot_accepted"
 """User property of a test: one baseline it wrote, in words."""
 
+PASSED = pytest.StashKey[bool]()
 LONGEST_NAME = 100
 _HASH_DIGITS = 10
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
@@ -65,6 +66,11 @@ class FinbotRegression:
         self._config = request.config
         self._path = Path(request.path)
         self._names: set[str | None] = set()
+        self._checked: set[str] = set()
+        self._failures: list[str] = []
+        self._to_write: list[tuple[Baseline, str]] = []
+        if not self._config.pluginmanager.hasplugin(Outcomes.NAME):
+            self._config.pluginmanager.register(Outcomes(), Outcomes.NAME)
 
     def run(self, strategy: str, **keys: Any) -> FixtureRun:
         """Run one backtest through the built-in pipeline and return its result.
@@ -117,7 +123,57 @@ class FinbotRegression:
             return self._judge(result, checks, self._fingerprint_of(nav), name)
         except BaselineError as error:
             said = f"{error}\n\n{self._where()}"
+        return self._fail(said)
+
+    def finish(self) -> None:
+        """The test is over: accept what it gave if it passed, and see that nothing was passed over.
+
+        A test that passes although a check of it failed, or without making a check whose
+        result is accepted, fails here.
+        """
+        __tracebackhide__ = True
+        if not self._node.stash.get(PASSED, False):
+            for baseline, _ in self._to_write:
+                line = f"not accepted {self._node.nodeid}: the test failed; {baseline.run} stays as it is"
+                self._node.user_properties.append((ACCEPTED, line))
+            return
+        if self._failures:
+            said = "\n\n".join(self._failures)
+            pytest.fail(f"the test went on after a check had failed:\n\n{said}", pytrace=False)
+        for baseline, words in self._to_write:
+            try:
+                document, _ = write_baseline(self._folder, baseline)
+            except BaselineError as error:
+                pytest.fail(f"{error}\n\n{self._where()}", pytrace=False)
+            line = f"accepted {self._node.nodeid}{words}; written to {self._shown(document)}"
+            self._node.user_properties.append((ACCEPTED, line))
+        left = [name for name in self._own_baselines() if name not in self._checked]
+        if left:
+            pytest.fail(
+                f"{', '.join(left)} in {self._shown(self._folder)}: accepted for this test, and it passed "
+                "without that check; remove the files where the check is gone\n\n" + self._where(),
+                pytrace=False,
+            )
+
+    def _own_baselines(self) -> list[str]:
+        """Baselines of this test that can be told by their names: of its unnamed check, or plain."""
+        test = self._qualified_name()
+        plain = file_name(test, None)
+        return [
+            name
+            for name in baseline_names(self._folder)
+            if name == plain or (plain == test and name.startswith(f"{test}--"))
+        ]
+
+    def _fail(self, said: str) -> NoReturn:
+        """Fail the test, and remember that it has failed: it may catch that."""
+        __tracebackhide__ = True
+        self._failures.append(said)
         pytest.fail(said, pytrace=False)
+
+    @property
+    def _folder(self) -> Path:
+        return self._path.parent / "baselines" / self._path.stem
 
     # ------------------------------------------------------------------------ the verdict
 
@@ -126,9 +182,9 @@ class FinbotRegression:
     ) -> Comparison:
         __tracebackhide__ = True
         run = file_name(self._qualified_name(), name)
-        folder = self._path.parent / "baselines" / self._path.stem
+        self._checked.add(run)
         accepting = self._is_accepted(run)
-        gate = Gate(_Baselines(folder, self._shown(folder)), accept="*" if accepting else None)
+        gate = Gate(_Baselines(self._folder, self._shown(self._folder)), accept="*" if accepting else None)
         compared = gate.judge(run, checks, result, _OF_A_TEST | dict(fingerprint))
         if "data" not in fingerprint:
             compared = dataclasses.replace(compared, causes=tuple(map(_not_by_chance, compared.causes)))
@@ -142,15 +198,13 @@ class FinbotRegression:
                 shown="",
                 values="",
             )
-            document, _ = write_baseline(folder, baseline)
             words = "new" if compared.verdict is Verdict.NEW else headline(compared)
             if compared.verdict is Verdict.NEW:
                 words += f", final NAV {result.nav[-1]:,.2f}"
             which = "" if name is None else f" ({name})"
-            line = f"accepted {self._node.nodeid}{which}: {words}; written to {self._shown(document)}"
-            self._node.user_properties.append((ACCEPTED, line))
+            self._to_write.append((baseline, f"{which}: {words}"))
         elif compared.fails:
-            pytest.fail(self._text(run, compared), pytrace=False)
+            self._fail(self._text(run, compared))
         return compared
 
     def _text(self, run: str, compared: Comparison) -> str:
@@ -257,6 +311,17 @@ class _Baselines(FolderSource):
         if found is None:
             return None
         return dataclasses.replace(found, fingerprint=_OF_A_TEST | dict(found.fingerprint))
+
+
+class Outcomes:
+    """Notes whether a test's own code passed: the fixture ends after it, and is not told."""
+
+    NAME = "finbot-outcomes"
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+        if call.when == "call":
+            item.stash[PASSED] = call.excinfo is None
 
 
 class AcceptedSummary:

@@ -41,6 +41,9 @@ def result_of(
     argument, for anything else.
     """
     sessions, values = _nav(nav)
+    if not np.isfinite(values).all():
+        row = int((~np.isfinite(values)).argmax())
+        raise ParameterError(f"nav: {values[row]} on {sessions[row]}; expected a number on every session")
     wide = {
         name: _by_asset(frame, name, sessions)
         for name, frame in (("positions", positions), ("quantities", quantities))

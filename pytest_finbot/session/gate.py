@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -62,6 +63,8 @@ class BatchGate:
     accept: str | None = None
     missing: tuple[str, ...] = ()
     """Runs with a baseline that are no longer in the batch file."""
+    accepts_nothing: bool = False
+    """``accept`` matches no run of the batch."""
     _copy: tempfile.TemporaryDirectory[str] | None = None
 
     @property
@@ -130,6 +133,8 @@ def resolve_gate(batch: Batch, options: GateOptions, registry: Registry) -> Batc
             f"{options.baseline} is none"
         )
     gate.accept = options.accept
+    if options.accept is not None and not any(fnmatchcase(spec.name, options.accept) for spec in batch.runs):
+        gate.accepts_nothing = True
     payload = gate.payload()
     assert payload is not None, "a gate that is open has something to tell"
     known = {spec.name for spec in batch.runs}
@@ -139,10 +144,16 @@ def resolve_gate(batch: Batch, options: GateOptions, registry: Registry) -> Batc
 
 def _resolved(batch: Batch, options: GateOptions, registry: Registry) -> BatchGate:
     asked = options.baseline
+    if asked == "":
+        raise BaselineError(
+            "--finbot-baseline is empty; expected a folder of baselines, batch:ID or git:REVISION"
+        )
     if asked is None:
         if batch.baseline is None:
             return BatchGate("none")
         folder = batch.baseline / batch.batch_name
+        if folder.exists() and not folder.is_dir():
+            raise BaselineError(f"{_shown(folder, options.folder)} is a file; expected a folder of baselines")
         return BatchGate("folder", _shown(folder, options.folder), folder)
     kind, separator, rest = asked.partition(":")
     if separator and kind == "batch":

@@ -150,7 +150,9 @@ def test_the_table_is_left_alone_where_only_the_words_about_it_change(book, tmp_
     write(tmp_path, dataclasses.replace(baseline, acceptance=again))
     after = os.stat(table_path)
     assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
-    assert document_path.read_text() == text.replace('"reason": "first"', '"reason": "again"')
+    words = document_path.read_text().splitlines()
+    changed = [line for line, was in zip(words, text.splitlines(), strict=True) if line != was]
+    assert [line.split(":")[0].strip() for line in changed] == ['"reason"', '"document"']
 
 
 def test_a_table_of_the_same_values_in_other_bytes_is_left_alone(book, tmp_path):

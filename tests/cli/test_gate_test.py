@@ -88,7 +88,7 @@ def call(*words):
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_gate_that_holds_is_proven_in_one_line_a_run(project, preset):
     write(project, f"checks: {{preset: {preset}}}\n")
-    done = call("finbot.yaml")
+    done = call("finbot.yaml", "--allow-informational")
     assert done.exit_code == 0, done.output
     first, second, summary = done.output.splitlines()
     assert first.startswith("first ")
@@ -97,6 +97,24 @@ def test_a_gate_that_holds_is_proven_in_one_line_a_run(project, preset):
     assert summary.startswith("2 of 2 runs proven: ")
     assert ("informational: what is caught fails nothing" in first) is (preset == "cross_engine")
     assert ("not held: " in first) is (preset != "exact")
+
+
+def test_a_gate_that_only_informs_cannot_fail_and_is_not_proven(project):
+    write(project, "checks: {informational: true}\n")
+    done = call("finbot.yaml")
+    assert done.exit_code == 1
+    assert "FAILED first: informational: whatever moves, its gate cannot fail" in done.output
+    assert done.output.splitlines()[-1].startswith("0 of 2 runs proven, 2 failed")
+    write(project, "checks: {preset: cross_engine, informational: false}\n")
+    assert call("finbot.yaml").exit_code == 0
+
+
+@pytest.mark.parametrize("limit", ["1000", "20 %"])
+def test_a_limit_of_cash_that_no_error_can_break_is_found(project, limit):
+    write(project, f"checks: {{cash: {limit}}}\n")
+    done = call("finbot.yaml")
+    assert done.exit_code == 1
+    assert "cash off by a tenth of NAV" in done.output
 
 
 def test_the_smallest_move_is_told_in_basis_points_and_in_money(project):

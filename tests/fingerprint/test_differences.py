@@ -242,7 +242,10 @@ def test_a_part_of_which_only_the_hash_was_kept_is_still_changed(part):
 
 def test_moved_numbers_with_nothing_different_are_not_deterministic():
     assert explain(SAME, copy.deepcopy(SAME), moved=True) == (
-        Cause("not deterministic", "config, data, code and environment are the same"),
+        Cause(
+            "not deterministic",
+            "config, data, code and environment are the same, unless it reads something that is not recorded",
+        ),
     )
     assert explain(SAME, copy.deepcopy(SAME), moved=False) == ()
 

@@ -211,8 +211,9 @@ def test_each_check_of_a_test_has_a_name(user):
         ]
     )
     names = [path.name for path in baselines(user, "test_two") if path.suffix == ".json"]
-    assert len(names) == 4
-    assert {"test_without.json", "test_twice--core.json"} < set(names)
+    # What the two that failed gave is not accepted.
+    assert len(names) == 2
+    assert all(name.startswith("TestBook.test_both--") for name in names)
 
 
 def test_nothing_is_accepted_in_ci_or_without_a_reason(user, monkeypatch):
@@ -427,3 +428,68 @@ def test_a_run_that_fails_raises_its_own_error_and_cannot_skip_the_test(user):
     result.stdout.fnmatch_lines(
         ["*ZeroDivisionError: no prices left*", "*EngineError: the run ended itself*"]
     )
+
+
+GUARDED = """\
+    import os
+    import pandas as pd
+
+    NAV = pd.Series([100.0, 101.0], index=pd.to_datetime(["2020-01-02", "2020-01-03"]))
+    HOW = os.environ.get("HOW", "as accepted")
+
+
+    def test_it(finbot_regression):
+        if HOW == "passed over":
+            return
+        try:
+            finbot_regression.check(NAV * (2 if HOW in ("moved", "caught") else 1))
+        except BaseException:
+            if HOW != "caught":
+                raise
+        assert HOW != "fails later"
+    """
+
+
+@pytest.fixture
+def guarded(project, monkeypatch):
+    """A test whose one check is accepted; how it behaves from then on is told by HOW."""
+    project.write("test_it.py", GUARDED)
+    result = project.pytest("test_it.py", "--finbot-accept", "--finbot-reason", "as it is", batch=None)
+    assert result.ret == 0, result.stdout.str()
+
+    def run(how, *options):
+        monkeypatch.setenv("HOW", how)
+        return project.pytest("test_it.py", *options, batch=None)
+
+    project.how = run
+    return project
+
+
+def test_a_test_that_passes_over_its_accepted_check_fails(guarded):
+    result = guarded.how("passed over")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["*test_it in baselines/test_it: accepted for this test, and it passed without*"]
+    )
+
+
+def test_a_test_that_catches_its_failed_check_fails(guarded):
+    assert guarded.how("moved").ret == 1
+    result = guarded.how("caught")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        ["*the test went on after a check had failed:*", "*moved: final NAV 101.00 → 202.00*"]
+    )
+
+
+def test_a_test_that_fails_accepts_nothing(guarded):
+    before = (guarded.path / "baselines" / "test_it" / "test_it.json").read_bytes()
+    result = guarded.how("fails later", "--finbot-accept", "--finbot-reason", "no")
+    assert result.ret == 1
+    assert (guarded.path / "baselines" / "test_it" / "test_it.json").read_bytes() == before
+    (guarded.path / "baselines" / "test_it" / "test_it.json").unlink()
+    (guarded.path / "baselines" / "test_it" / "test_it.parquet").unlink()
+    result = guarded.how("fails later", "--finbot-accept", "--finbot-reason", "no")
+    assert result.ret == 1
+    assert not (guarded.path / "baselines" / "test_it" / "test_it.json").exists()
+    result.stdout.fnmatch_lines(["*not accepted test_it.py::test_it: the test failed*"])

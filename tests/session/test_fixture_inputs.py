@@ -63,8 +63,10 @@ def test_days_may_be_spelled_in_many_ways(nav):
     assert result.nav.tolist() == [1.0, 2.0]
 
 
-def test_a_hole_in_nav_is_kept_for_the_comparison_to_judge():
-    assert np.isnan(result_of(pd.Series([1, None, 3], index=DAYS, dtype="Int64")).nav[1])
+@pytest.mark.parametrize("hole", [np.nan, np.inf, -np.inf])
+def test_a_nav_that_is_no_number_is_refused_and_dated(hole):
+    with pytest.raises(ParameterError, match=rf"nav: {hole} on {DAYS[1]:%Y-%m-%d}; expected a number"):
+        result_of(pd.Series([1.0, hole, 3.0], index=DAYS))
 
 
 def at(*stamps, values=None):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -125,20 +125,41 @@ def test_an_unstable_result_with_nothing_changed_is_called_not_deterministic(pro
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         [
-            "why: not deterministic: config, data, code and environment are the same",
+            "why: not deterministic: config, data, code and environment are the same, unless it reads *",
             "*confirm it with --finbot-rerun 2; where that finds nothing, the run reads something*",
         ]
     )
 
 
-def test_another_environment_is_named_with_both_versions(accepted):
+def test_a_baseline_edited_by_hand_is_told_as_that(accepted):
     path = accepted.baseline("equal")
-    document = json.loads(path.read_text())
-    document["fingerprint"]["environment"]["pandas"] = "0.1"
-    document["metrics"]["final_nav"] += 1.0
-    path.write_text(json.dumps(document))
+    text = path.read_text()
+    path.write_text(text.replace('"trades": 2', '"trades": 3'))
+    assert path.read_text() != text
+    result = accepted.pytest()
+    assert result.ret == 1
+    assert accepted.verdicts()["equal"] == "error"
+    result.stdout.fnmatch_lines(["*equal.json was edited or merged by hand: that is not what was accepted*"])
+
+
+@pytest.mark.parametrize("fail_on", ["regression", "error"])
+def test_an_unreadable_baseline_closes_the_gate_whichever_failures_count(accepted, fail_on):
+    accepted.baseline("equal").write_text("{")
+    assert accepted.pytest("--finbot-fail-on", fail_on).ret == 1
+
+
+def test_another_window_is_the_configurations_doing_and_not_the_datas(accepted):
+    text = (accepted.path / "finbot.yaml").read_text()
+    accepted.write("finbot.yaml", text.replace("end_date: 2020-01-09", "end_date: 2020-01-08"))
     assert accepted.pytest().ret == 1
-    assert accepted.rows()["equal"]["causes"].startswith("environment changed: pandas 0.1 → ")
+    assert accepted.rows()["equal"]["causes"] == "config changed: end_date 2020-01-09 → 2020-01-08"
+
+
+def test_a_pattern_that_matches_no_run_is_told(accepted):
+    result = accepted.accept("--finbot-accept", "nothing*")
+    result.stdout.fnmatch_lines(
+        ["*nothing is accepted: --finbot-accept 'nothing*' matches no run of this batch"]
+    )
 
 
 def test_a_run_that_errors_is_an_error_and_no_move(accepted):
@@ -157,7 +178,7 @@ def test_a_run_that_left_the_batch_file_is_missing_until_its_baseline_is_removed
     result.stdout.fnmatch_lines(["*missing: equal has a baseline in baselines/small*"])
     assert accepted.verdicts() == {"first": "identical", "ours": "identical", "equal": "missing"}
     assert "missing: `equal`" in (accepted.output / "batch_summary.md").read_text()
-    accepted.pytester.run("finbot", "baseline", "remove", "equal")
+    accepted.pytester.run(sys.executable, "-m", "pytest_finbot.cli.main", "baseline", "remove", "equal")
     assert accepted.pytest().ret == 0
 
 
@@ -181,7 +202,7 @@ def test_a_truncated_baseline_is_an_error_that_names_the_file(accepted, suffix):
     result = accepted.pytest()
     assert result.ret == 1
     assert accepted.verdicts() == {"equal": "error", "first": "identical", "ours": "identical"}
-    result.stdout.fnmatch_lines([f"*environment_error in checks: baseline *equal{suffix} cannot be read*"])
+    result.stdout.fnmatch_lines([f"*regression in checks: baseline *equal{suffix} cannot be read*"])
 
 
 @pytest.mark.parametrize("suffix", [".json", ".parquet"])

@@ -70,3 +70,24 @@ def test_what_gives_the_same_again_passes(project):
 def test_less_than_one_more_execution_is_refused(project, times):
     project.batch("- {id: equal}")
     assert project.pytest("--finbot-rerun", times).ret == 4
+
+
+def test_what_gives_the_same_again_and_still_moved_reads_something_that_is_not_recorded(project):
+    project.write(
+        "ours.py",
+        """\
+        from pathlib import Path
+        import numpy as np
+        from pytest_finbot.contracts import TargetWeights
+
+        def picks(spec, market):
+            weight = float(Path(__file__).with_name("weight.txt").read_text())
+            return TargetWeights(np.array([0]), np.full((1, 2), weight))
+        """,
+    )
+    project.write("weight.txt", "0.5")
+    project.gated('- {id: ours, strategy: "ours:picks"}')
+    project.write("weight.txt", "0.4")
+    assert project.pytest("--finbot-rerun", "1").ret == 1
+    causes = project.rows()["ours"]["causes"]
+    assert causes.startswith("unknown: no recorded part differs, and 1 fresh executions agree with this one")

@@ -35,7 +35,12 @@ def test_a_waived_move_passes_and_is_shown_in_every_report(moved, workers):
     result = moved.pytest("-n", workers)
     assert result.ret == 0
     assert moved.verdicts() == {"equal": "identical", "first": "waived"}
-    result.stdout.fnmatch_lines(["*Compared with baselines/small: 1 identical, 1 waived.*"])
+    result.stdout.fnmatch_lines(
+        [
+            "*Compared with baselines/small: 1 identical, 1 waived.*",
+            "*moved (waived): first, final NAV -200.00*",
+        ]
+    )
     assert "new sizing" in (moved.output / "batch_summary.md").read_text()
     shown = moved.summary()["gate"]["waivers"][0]
     assert (shown["state"], shown["reviewer"], shown["link"]) == ("active", "Ada", "https://example.org/1")
@@ -102,4 +107,7 @@ def test_an_informational_move_is_shown_and_fails_nothing(moved):
     result = moved.pytest()
     assert result.ret == 0
     assert moved.verdicts() == {"equal": "identical", "first": "moved"}
+    result.stdout.fnmatch_lines(
+        ["*moved (informational: fails nothing): first, final NAV -200.00, first on *"]
+    )
     assert "(informational)" in (moved.output / "batch_summary.md").read_text()
