@@ -93,7 +93,13 @@ class Finished:
         if facts.gate is not None:
             yield from self.shown
             yield from _gate_lines(facts.gate)
-        yield f"  batch {facts.batch_id}, summary {self.reports['md']}"
+        yield f"  batch {facts.batch_id}, summary {_short(self.reports['md'])}"
+
+
+def _short(path: Path) -> Path:
+    """``path`` from the current folder, where it lies below it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _gate_lines(gate: GateFacts) -> Iterator[str]:
