@@ -248,7 +248,7 @@ class Controller:
             exitstatus = pytest.ExitCode.OK  # nothing failed that the gate does not know of
         if exitstatus != pytest.ExitCode.OK:
             return int(exitstatus)
-        if not all(finished.passes(self.options.fail_on) for finished in self.finished):
+        if not all(finished.green for finished in self.finished):
             return int(pytest.ExitCode.TESTS_FAILED)
         asked_for = {absolute(name, self.config) for name in self.config.option.finbot_batch}
         if any(not planned.begun and planned.batch.path in asked_for for planned in self.planned):

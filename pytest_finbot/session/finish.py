@@ -40,6 +40,7 @@ class Finished:
     shown: tuple[str, ...] = ()
     """Moves that fail nothing, a line each."""
     failure: str | None = None
+    fail_on: FailOn = "any"
 
     @classmethod
     def nothing_selected(cls, name: str) -> Finished:
@@ -50,8 +51,13 @@ class Finished:
         """Nothing can be said for sure of a batch whose end could not be worked out or written."""
         return cls(name, None, failure=why)
 
-    def passes(self, fail_on: FailOn) -> bool:
-        """Whether the gate is open. What cannot be read or written closes it, whatever was asked for."""
+    @property
+    def green(self) -> bool:
+        """Whether the gate is open, as ``--finbot-fail-on`` would have it."""
+        return self._passes(self.fail_on)
+
+    def _passes(self, fail_on: FailOn) -> bool:
+        """What cannot be read or written, and what was not run, closes it, whatever was asked for."""
         facts = self.facts
         if self.failure is not None:
             return False
@@ -93,6 +99,8 @@ class Finished:
         if facts.gate is not None:
             yield from self.shown
             yield from _gate_lines(facts.gate)
+        if self.green and not self._passes("any"):
+            yield f"  not green, and excused by --finbot-fail-on {self.fail_on}"
         yield f"  batch {facts.batch_id}, summary {_short(self.reports['md'])}"
 
 
@@ -166,7 +174,7 @@ def finish_batch(
         shown.append(f"  nothing is accepted: --finbot-accept {gate.accept!r} matches no run of this batch")
     rows = _noting(_rows(fold, opened.batch_id, gate.missing), shown)
     reports = write_summary(opened.output, facts, rows)
-    return Finished(batch.batch_name, fold.status, facts, reports, shown=tuple(shown))
+    return Finished(batch.batch_name, fold.status, facts, reports, shown=tuple(shown), fail_on=fail_on)
 
 
 def _gate_facts(fold: BatchFold, gate: BatchGate, changes: Sequence[Change], fail_on: FailOn) -> GateFacts:
