@@ -59,7 +59,9 @@ class Project:
     ) -> pytest.RunResult:
         """Run pytest as a user would, in a process of its own."""
         named = [] if batch is None else ["--finbot-batch", batch]
-        return self.pytester.runpytest_subprocess("-p", "no:cacheprovider", *named, *options, timeout=timeout)
+        # Hypothesis' own plugin is no part of the story, and a fifth of a second of every process.
+        plain = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
+        return self.pytester.runpytest_subprocess(*plain, *named, *options, timeout=timeout)
 
     @property
     def output(self):
