@@ -148,13 +148,32 @@ def test_a_reason_without_accepting_is_a_mistake_that_is_told(project):
     result.stderr.fnmatch_lines(["*--finbot-reason says why, but there is no --finbot-accept*"])
 
 
-def test_a_folder_that_cannot_be_written_is_never_green(project):
+def test_a_file_in_the_place_of_the_folder_is_refused(project):
     project.compared(RUNS)
-    (project.path / "baselines").mkdir()
-    (project.path / "baselines" / "small").write_text("not a folder")
+    project.write("baselines/small", "not a folder")
+    result = project.accept()
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["*baselines/small is a file; expected a folder of baselines*"])
+
+
+def test_a_folder_that_cannot_be_written_is_never_green(project):
+    project.write(
+        "ours.py",
+        """\
+        from pathlib import Path
+        import numpy as np
+        from pytest_finbot.contracts import TargetWeights
+
+        def meddles(spec, market):
+            Path("baselines").mkdir()
+            Path("baselines/small").write_text("not a folder")
+            return TargetWeights(np.array([0]), np.full((1, 2), 0.5))
+        """,
+    )
+    project.compared('- {id: ours, strategy: "ours:meddles"}')
     result = project.accept()
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*equal was to be accepted and was not: cannot write baseline*"])
+    result.stdout.fnmatch_lines(["*ours was to be accepted and was not: *"])
 
 
 def test_identical_results_give_identical_files(project):
