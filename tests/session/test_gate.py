@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
+
+from pytest_finbot.baselines.store import read_baseline, write_baseline
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RUNS = """\
@@ -129,6 +132,20 @@ def test_an_unstable_result_with_nothing_changed_is_called_not_deterministic(pro
             "*confirm it with --finbot-rerun 2; where that finds nothing, the run reads something*",
         ]
     )
+
+
+def test_another_environment_is_named_with_both_versions(accepted):
+    folder = accepted.baseline("equal").parent
+    found = read_baseline(folder, "equal")
+    versions = {**found.fingerprint["environment"], "pandas": "0.1"}
+    theirs = dataclasses.replace(
+        found,
+        fingerprint={**found.fingerprint, "environment": versions},
+        result=dataclasses.replace(found.result, nav=found.result.nav + 1.0),
+    )
+    write_baseline(folder, theirs)
+    assert accepted.pytest().ret == 1
+    assert accepted.rows()["equal"]["causes"].startswith("environment changed: pandas 0.1 → ")
 
 
 def test_a_baseline_edited_by_hand_is_told_as_that(accepted):
