@@ -11,7 +11,17 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Final
 
-from pytest_finbot.contracts import CheckSpec, CostSpec, DataSpec, Factor, FactorBundle, Limit, RunSpec
+from pytest_finbot.contracts import (
+    CheckSpec,
+    CostSpec,
+    DataSpec,
+    ErrorCategory,
+    Factor,
+    FactorBundle,
+    Limit,
+    RetrySpec,
+    RunSpec,
+)
 from pytest_finbot.errors import ParameterError, did_you_mean
 
 _FIELDS: Final = tuple(field.name for field in dataclasses.fields(RunSpec))
@@ -89,6 +99,8 @@ def _to_json(name: str, value: Any) -> Any:
         return list(value)
     if name in ("data", "costs", "checks"):
         return dataclasses.asdict(value)
+    if name == "retries":
+        return {**dataclasses.asdict(value), "on": [str(category) for category in value.on]}
     if name == "bundle" and value is not None:
         # asdict keeps tuples; JSON has lists.
         return {
@@ -113,6 +125,8 @@ def _from_json(name: str, value: Any) -> Any:
             check: None if limit is None else Limit(**limit) for check, limit in value["limits"].items()
         }
         return CheckSpec(**{**value, "limits": limits})
+    if name == "retries":
+        return RetrySpec(**{**value, "on": tuple(ErrorCategory(word) for word in value["on"])})
     if name == "bundle" and value is not None:
         factors = tuple(Factor(**factor) for factor in value["factors"])
         low, high = value["winsorize_limits"]

@@ -9,11 +9,13 @@ from datetime import date
 from typing import Any, Literal
 
 from pytest_finbot.contracts.gate import CheckSpec
+from pytest_finbot.contracts.status import ErrorCategory
 from pytest_finbot.contracts.types import (
     CostBooking,
     FillTiming,
     FloatArray,
     IntArray,
+    Isolation,
     OutputFormat,
     RebalanceFreq,
     ReportName,
@@ -54,6 +56,22 @@ class CostSpec:
     commission_per_share: float = 0.0
     slippage_bps: float = 0.0
     booking: CostBooking = "targeted"
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySpec:
+    """Whether a failed run is tried again, and when.
+
+    ``attempts`` counts the first one. Before the second attempt ``backoff`` seconds pass, before
+    each later one twice as long as before the last; ``jitter`` takes a random part, from half to
+    all of it, so that runs that failed together do not come back together. None of it touches
+    the numbers, or a hash.
+    """
+
+    attempts: int = 1
+    on: tuple[ErrorCategory, ...] = (ErrorCategory.TIMEOUT, ErrorCategory.MEMORY, ErrorCategory.CRASH)
+    backoff: float = 1.0
+    jitter: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +128,12 @@ class RunSpec:
     description: str = ""
     line: int = 0
     """1-based line of the run in its batch file; 0 when it did not come from a file."""
+    timeout: float | None = None
+    """Seconds of wall time after which the run is ended; ``None``: it may take for ever."""
+    memory_limit: int | None = None
+    """Bytes that the run may allocate beyond what its process held before."""
+    isolation: Isolation = "auto"
+    retries: RetrySpec = RetrySpec()
     checks: CheckSpec = dataclasses.field(default_factory=CheckSpec)
     """What its result is held to against its baseline; no part of the configuration's hash."""
 

@@ -100,3 +100,5 @@ class RunRecord:
     """What the comparison with the baseline came to; ``None`` where nothing is gated."""
     comparison: Mapping[str, Any] | None = None
     """The facts of the comparison, see ``baselines.facts.Comparison``."""
+    compared_at: str = ""
+    """When a recorded result was compared again without being executed; empty: when it ran."""

@@ -20,3 +20,6 @@ Units = Literal["fractional", "whole"]
 CostBooking = Literal["targeted", "from_cash"]
 ReportName = Literal["summary", "risk", "tca"]
 OutputFormat = Literal["parquet", "csv"]
+Isolation = Literal["auto", "inline", "process"]
+"""Where a run is executed: in the process that asks for it, or in a child that can be ended.
+``auto``: in a child where a limit is set or code that is not ours takes part."""
