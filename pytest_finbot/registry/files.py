@@ -11,7 +11,8 @@ from typing import Any, get_args
 from pytest_finbot.errors import RegistryError, did_you_mean
 from pytest_finbot.registry.durable import make_folder, sync_folder, telling, write_file
 from pytest_finbot.registry.fold import BatchFold, fold_batch
-from pytest_finbot.registry.layout import MANIFEST, Layout
+from pytest_finbot.registry.layout import MANIFEST, Layout, segments
+from pytest_finbot.registry.liveness import LOCK, Hold, hold, is_alive
 from pytest_finbot.registry.logs import LogWriter
 from pytest_finbot.registry.objects import ObjectStore
 from pytest_finbot.registry.records import check_envelope, envelope
@@ -92,9 +93,10 @@ class FilesRegistry:
     def discard_empty(self, batch_id: str) -> bool:
         folder = self._layout.batch_folder(batch_id)
         with telling("discard the batch in", folder):
-            if [path.name for path in folder.iterdir()] != [MANIFEST]:
+            if {path.name for path in folder.iterdir()} - {LOCK} != {MANIFEST}:
                 return False
             (folder / MANIFEST).unlink()
+            (folder / LOCK).unlink(missing_ok=True)
             folder.rmdir()
         return True
 
@@ -115,7 +117,17 @@ class FilesRegistry:
         folder = self._layout.batch_folder(batch_id)
         if not folder.is_dir():
             raise self._unknown(batch_id)
-        return fold_batch(folder, writer_alive=writer_alive)
+        # Asked before the segments are read: a controller that ends meanwhile has told its end.
+        alive = is_alive(folder) if writer_alive is None else writer_alive
+        return fold_batch(folder, writer_alive=alive)
+
+    def hold(self, batch_id: str) -> Hold:
+        """Be the one who is at work on a batch. Raises RegistryError where somebody is already."""
+        return hold(self._layout.batch_folder(batch_id))
+
+    def batch_folder(self, batch_id: str) -> Path:
+        """Where the batch's manifest and segments are; it need not exist."""
+        return self._layout.batch_folder(batch_id)
 
     def logs_folder(self, batch_id: str) -> Path:
         return self._layout.logs(batch_id)

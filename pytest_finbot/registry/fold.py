@@ -2,11 +2,15 @@
 
 Lines of the controller: ``begin`` {at, expected, deselected}, ``crash`` (the record of a run
 whose process died), ``cancel`` {at, reason}, ``end`` {at, exitstatus}. Lines of those who
-execute: ``start`` {name, attempt, at} and ``run`` (the record). Other kinds are passed over.
+execute: ``start`` {name, attempt, at} and ``run`` (the record). Of others: ``cancel`` by
+whoever asks for it, ``delete`` {at, name, attempt}. Other kinds are passed over.
+
+Each session that goes on with a batch begins anew: its ``begin`` may say in ``gone`` which runs
+are expected no longer, and a ``cancel`` of before counts no longer.
 
 Of several records of one run the highest attempt wins, then the word of the process that
-executed it over the controller's crash record, then the latest. In which order segments are
-read makes no difference.
+executed it over the controller's crash record, then the latest, where a record that was
+compared anew counts from then on. In which order segments are read makes no difference.
 """
 
 from __future__ import annotations
@@ -41,6 +45,7 @@ class _Final(NamedTuple):
     own: bool
     finished_at: str
     offset: int
+    checksum: int
     length: int
     status: str
     category: str
@@ -81,6 +86,7 @@ class BatchFold:
     _paths: tuple[Path, ...]
     _finals: Mapping[str, _Final]
     _started: Mapping[str, int]
+    _ended: bool = False
 
     @property
     def expected_count(self) -> int:
@@ -140,6 +146,16 @@ class BatchFold:
         """Each expected run with its record, or None for one that is not run."""
         return self._read(self.expected)
 
+    @property
+    def ended(self) -> bool:
+        """Whether the last session that began has also ended; a killed one has not."""
+        return self._ended
+
+    def finals(self) -> Iterator[tuple[str, Path, int, int]]:
+        """Each recorded run's name with its record's segment, offset and length in bytes."""
+        for name, final in self._finals.items():
+            yield name, self._paths[final.segment], final.offset, final.length
+
     def _read(self, names: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | None]]:
         files: dict[int, BinaryIO] = {}
         try:
@@ -168,6 +184,7 @@ class _Begin(NamedTuple):
     ended: bool
     expected: list[str]
     deselected: int
+    gone: list[str]
 
 
 @dataclass(slots=True)
@@ -178,6 +195,7 @@ class _Folding:
     problems: list[LineProblem] = field(default_factory=list)
     begins: list[_Begin] = field(default_factory=list)
     cancels: list[tuple[str, str]] = field(default_factory=list)
+    deleted: dict[str, tuple[str, int]] = field(default_factory=dict)
     finals: dict[str, _Final] = field(default_factory=dict)
     started: dict[str, int] = field(default_factory=dict)
 
@@ -197,10 +215,18 @@ class _Folding:
                     if begin is not None:
                         self.begins.append(begin)
                     begin = _Begin(
-                        _text(line, "at"), False, _names(line, "expected"), _number(line, "deselected", 0)
+                        _text(line, "at"),
+                        False,
+                        _names(line, "expected"),
+                        _number(line, "deselected", 0),
+                        _names(line, "gone") if "gone" in line.value else [],
                     )
                 elif kind == "cancel":
                     self.cancels.append((_text(line, "at"), _text(line, "reason")))
+                elif kind == "delete":
+                    deletion = (_text(line, "at"), _number(line, "attempt", 1))
+                    name = _text(line, "name")
+                    self.deleted[name] = max(deletion, self.deleted.get(name, deletion))
                 elif kind == "end" and begin is not None:
                     begin = begin._replace(ended=True)
             except ValueError as error:
@@ -219,8 +245,9 @@ class _Folding:
         final = _Final(
             _number(line, "attempt", 1),
             own,
-            _text(line, "finished_at"),
+            _text(line, "compared_at" if line.value.get("compared_at") else "finished_at"),
             line.offset,
+            line.checksum,
             line.length,
             status.value,
             category,
@@ -233,18 +260,24 @@ class _Folding:
 
     def result(self, writer_alive: bool | None) -> BatchFold:
         self.begins.sort()
-        expected = tuple(dict.fromkeys(name for begin in self.begins for name in begin.expected))
+        expected = self._expected()
+        gone = {name for begin in self.begins for name in begin.gone} | self.deleted.keys()
+        cancels = [cancel for cancel in self.cancels if not self.begins or cancel[0] >= self.begins[-1].at]
         # A resumed batch begins again with fewer runs; all of them together are in the file.
         runs = max((len(set(begin.expected)) + begin.deselected for begin in self.begins), default=0)
         owed = set(expected)
-        strangers = sorted(name for name in self.finals if name not in owed)
-        finals = {name: final for name, final in self.finals.items() if name in owed}
+        strangers = sorted(name for name in self.finals if name not in owed and name not in gone)
+        finals = {
+            name: final
+            for name, final in self.finals.items()
+            if name in owed and final.attempt > self.deleted.get(name, ("", 0))[1]
+        }
         categories = Counter(f.category for f in finals.values() if f.status == RunStatus.FAILED)
         verdicts = Counter(f.verdict for f in finals.values() if f.verdict)
         status = batch_status(
             begun=bool(self.begins),
             over=bool(self.begins) and (self.begins[-1].ended or writer_alive is False),
-            cancelled=bool(self.cancels),
+            cancelled=bool(cancels),
             expected=len(expected),
             success=len(finals) - categories.total(),
             failed=categories.total(),
@@ -255,12 +288,23 @@ class _Folding:
             deselected=max(runs - len(expected), 0),
             error_categories=dict(sorted(categories.items())),
             verdicts=dict(sorted(verdicts.items())),
-            cancel_reason=min(self.cancels)[1] if self.cancels else None,
+            cancel_reason=min(cancels)[1] if cancels else None,
             problems=(*map(str, self.problems), *self._about(strangers)),
             _paths=tuple(self.paths),
             _finals=finals,
             _started=self.started,
+            _ended=bool(self.begins) and self.begins[-1].ended,
         )
+
+    def _expected(self) -> tuple[str, ...]:
+        """What all sessions together owe, in the order in which it was first asked for."""
+        expected: dict[str, str] = {}
+        for begin in self.begins:
+            for name in begin.gone:
+                expected.pop(name, None)
+            for name in begin.expected:
+                expected[name] = begin.at
+        return tuple(name for name, at in expected.items() if at > self.deleted.get(name, ("", 0))[0])
 
     def _about(self, strangers: list[str]) -> Iterator[str]:
         if strangers and not self.begins:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,12 +58,16 @@ class LineProblem:
 
 
 class Line(NamedTuple):
-    """A readable line: where it is (bytes, newline included) and what it says."""
+    """A readable line: where it is (bytes, newline included) and what it says.
+
+    ``checksum`` is of its bytes: an order among lines that does not depend on where they are.
+    """
 
     number: int
     offset: int
     length: int
     value: dict[str, Any]
+    checksum: int
 
 
 def segment_name(path: Path) -> str:
@@ -94,7 +99,7 @@ def read_segment(path: Path, problems: list[LineProblem]) -> Iterator[Line]:
                 message = f"the line cannot be read and is not counted: {error}"
                 problems.append(LineProblem(name, number, message))
                 continue
-            yield Line(number, start, len(raw), value)
+            yield Line(number, start, len(raw), value, zlib.crc32(raw))
 
 
 def _what(kind: str, payload: Mapping[str, Any]) -> str:

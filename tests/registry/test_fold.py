@@ -146,6 +146,58 @@ def test_cancelled_stays_cancelled(folder, lines):
     )
 
 
+def test_a_cancelled_batch_that_is_gone_on_with_is_no_longer_cancelled(folder):
+    folder.write("main-1", begin("a", "b", at="1"), {**CANCEL, "at": "2"}, END)
+    folder.write("gw0-1", run("a"))
+    folder.write("main-2", begin("b", at="3"))
+    assert folder.fold(writer_alive=True).status == BatchStatus.RUNNING
+    folder.write("gw0-2", run("b"))
+    fold = folder.fold()
+    assert (fold.status, fold.cancel_reason) == (BatchStatus.COMPLETED, None)
+
+
+def test_a_session_that_goes_on_may_be_cancelled_in_turn(folder):
+    folder.write("main-1", begin("a", at="1"))
+    folder.write("main-2", begin("a", at="3"))
+    folder.write("cancel-1", {**CANCEL, "at": "4", "reason": "asked for"})
+    fold = folder.fold(writer_alive=True)
+    assert (fold.status, fold.cancel_reason) == (BatchStatus.CANCELLED, "asked for")
+
+
+def test_a_run_that_left_the_batch_file_is_no_longer_expected(folder):
+    folder.write("main-1", begin("a", "b", at="1"))
+    folder.write("gw0-1", run("a"), run("b"))
+    folder.write("main-2", {**begin("a", at="3"), "gone": ["b"]}, END)
+    fold = folder.fold()
+    assert (fold.expected, fold.recorded, fold.problems) == (("a",), 1, ())
+    folder.write("main-3", begin("b", at="4"), END)
+    assert folder.fold().expected == ("a", "b")
+
+
+def test_a_deleted_record_counts_no_longer_until_the_run_is_asked_for_again(folder):
+    folder.write("main-1", begin("a", "b", at="1"), END)
+    folder.write("gw0-1", run("a"), run("b"))
+    folder.write("delete-1", {"v": 1, "kind": "delete", "at": "2", "name": "b", "attempt": 1})
+    fold = folder.fold()
+    assert (fold.expected, fold.recorded, fold.status, fold.problems) == (
+        ("a",),
+        1,
+        BatchStatus.COMPLETED,
+        (),
+    )
+    folder.write("main-2", begin("b", at="3"), END)
+    assert folder.fold().not_run == ("b",)
+    folder.write("gw0-2", run("b", attempt=2))
+    assert folder.fold().recorded == 2
+
+
+def test_a_record_compared_anew_counts_from_then_on(folder):
+    folder.write("main-1", begin("a"), END)
+    folder.write("gw1-2", {**run("a", "failed", 1, "5"), "compared_at": "7"})
+    folder.write("gw2-1", run("a", "success", 1, "6"))
+    assert folder.fold().failed == 1
+
+
 def test_records_without_a_begin_prove_nothing(folder):
     folder.write("gw0-1", run("a"), run("b"))
     fold = folder.fold()
