@@ -63,6 +63,9 @@ class AppendFile:
                     sync_folder(self.path.parent)
                     self._name_synced = True
                 self._write(self._descriptor, b"\n" + lines if self._torn else lines)
+                if os.fstat(self._descriptor).st_nlink == 0:
+                    # It would go on for ever, into a file that nobody can open any more.
+                    raise FileNotFoundError(errno.ENOENT, "the file was removed meanwhile")
                 self._unsynced = True
                 if sync_every is not None and time.monotonic() - self._synced_at >= sync_every:
                     self._sync(self._descriptor)

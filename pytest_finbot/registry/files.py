@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pytest_finbot.errors import RegistryError, did_you_mean
+from pytest_finbot.fingerprint import sha256_of_json
 from pytest_finbot.registry.durable import make_folder, sync_folder, telling, write_file
 from pytest_finbot.registry.fold import BatchFold, fold_batch
 from pytest_finbot.registry.layout import MANIFEST, Layout, segments
@@ -67,7 +68,36 @@ class FilesRegistry:
         return batch_id
 
     def manifest(self, batch_id: str) -> dict[str, Any]:
-        """The manifest as it was created, without its envelope."""
+        """The manifest without its envelope: as it was created, and what later sessions say anew."""
+        return self._created(batch_id) | self._planned_anew(batch_id)
+
+    def plan_anew(self, changed: Mapping[str, Any]) -> str:
+        """Keep what a session that goes on with a batch does otherwise, and return its hash.
+
+        The manifest itself is never rewritten: the session's ``begin`` line names the hash
+        as ``runs``, and :meth:`manifest` has it in place from then on.
+        """
+        # As text: a whole number of any size is JSON, and the canonical form knows only 53 bits.
+        text = encode(changed, "the plan of the session").decode()
+        digest = sha256_of_json(text)
+        self.objects.put_json(digest, text)
+        return digest
+
+    def _planned_anew(self, batch_id: str) -> dict[str, Any]:
+        folder = self._layout.batch_folder(batch_id)
+        latest = ("", "")
+        for path in segments(folder):
+            if path.name.startswith("main-"):
+                with telling("read", path), path.open("rb") as file:
+                    first = file.readline()
+                try:
+                    line = decode(first)
+                    latest = max(latest, (line["at"], line["runs"]))
+                except (ValueError, KeyError, TypeError):
+                    continue  # no plan of its own; a line that is no line is the fold's to tell
+        return {} if latest == ("", "") else decode(self.objects.get_json(latest[1], verify=True).encode())
+
+    def _created(self, batch_id: str) -> dict[str, Any]:
         path = self._layout.manifest(batch_id)
         try:
             raw = path.read_bytes()

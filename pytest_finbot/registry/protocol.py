@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy.typing as npt
 
 from pytest_finbot.registry.fold import BatchFold
+from pytest_finbot.registry.liveness import Hold
 
 
 class Objects(Protocol):
@@ -61,7 +62,19 @@ class Registry(Protocol):
         ...
 
     def manifest(self, batch_id: str) -> dict[str, Any]:
-        """The manifest as it was created."""
+        """The manifest: as it was created, and what later sessions of the batch say anew."""
+        ...
+
+    def plan_anew(self, changed: Mapping[str, Any]) -> str:
+        """Keep keys of the manifest that a later session has otherwise; its ``begin`` names the hash."""
+        ...
+
+    def hold(self, batch_id: str) -> Hold:
+        """Be the one at work on a batch until released. Raises RegistryError where somebody is."""
+        ...
+
+    def batch_folder(self, batch_id: str) -> Path:
+        """Where the batch's files are; it need not exist."""
         ...
 
     def batch_ids(self) -> Iterator[str]:

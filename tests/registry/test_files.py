@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -183,3 +184,31 @@ print([name for name in ("pyarrow", "pandas", "exchange_calendars", "pydantic") 
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_a_session_that_goes_on_may_plan_anew(registry):
+    batch = create(registry)
+    created = registry.manifest(batch)
+    plan = registry.plan_anew({"runs": [{"name": "a", "seed": 2**60}]})
+    writer = registry.open_writer(batch, "main")
+    writer.append("begin", {"at": "2", "expected": ["a"], "deselected": 0, "runs": plan})
+    writer.close()
+    assert registry.manifest(batch) == {**created, "runs": [{"name": "a", "seed": 2**60}]}
+
+
+def test_of_several_plans_the_latest_counts(registry):
+    batch = create(registry)
+    for at in ("3", "2"):
+        plan = registry.plan_anew({"description": at})
+        writer = registry.open_writer(batch, "main")
+        writer.append("begin", {"at": at, "expected": ["a"], "deselected": 0, "runs": plan})
+        writer.close()
+    assert registry.manifest(batch)["description"] == "3"
+
+
+def test_a_segment_that_was_removed_meanwhile_is_told(registry):
+    writer = registry.open_writer(create(registry), "gw0")
+    writer.append("start", {"name": "a", "attempt": 1, "at": "1"})
+    shutil.rmtree(registry.root)
+    with pytest.raises(RegistryError, match="gw0-.*removed meanwhile"):
+        writer.append("run", {"name": "a"})
