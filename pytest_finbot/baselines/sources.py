@@ -85,14 +85,24 @@ class BatchSource:
         self._registry = registry
         self._batch_id = batch_id
         self.shown = f"batch:{batch_id}"
+        self._specs: dict[int, dict[str, RunSpec]] = {}
 
     @cached_property
     def _manifest(self) -> dict[str, Any]:
         return self._registry.manifest(self._batch_id)
 
     @cached_property
-    def _specs(self) -> Mapping[str, RunSpec]:
-        return {spec.name: spec for spec in runs_from_json(self._manifest)}
+    def _plans(self) -> tuple[tuple[str, str], ...]:
+        return self._registry.plans(self._batch_id)
+
+    def spec_of(self, record: Mapping[str, Any]) -> RunSpec | None:
+        """What ``record`` is the result of: a batch that was resumed may have planned it anew since."""
+        at = str(record.get("started_at", ""))
+        known = sum(plan[0] <= at for plan in self._plans)
+        if known not in self._specs:
+            manifest = self._registry.manifest(self._batch_id, at) if self._plans else self._manifest
+            self._specs[known] = {spec.name: spec for spec in runs_from_json(manifest)}
+        return self._specs[known].get(record["name"])
 
     @cached_property
     def _fold(self) -> BatchFold:
@@ -121,7 +131,7 @@ class BatchSource:
         if record.get("series") is None:
             said = first_line((record.get("error") or {}).get("message") or "it recorded no series")
             raise NotComparableError(f"{self.shown}: run {run} gave no result there: {said}")
-        spec = self._specs.get(run)
+        spec = self.spec_of(record)
         if spec is None:
             raise BaselineError(f"{self.shown}: run {run} is recorded, and not in the batch's manifest")
         try:

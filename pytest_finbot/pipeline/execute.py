@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from pytest_finbot.baselines.judge import Gate
@@ -13,6 +14,9 @@ from pytest_finbot.fingerprint import config_hash
 from pytest_finbot.pipeline.failure import Categorize, describe
 from pytest_finbot.pipeline.outcome import RunOutcome
 from pytest_finbot.pipeline.phases import PHASES, Phase, PhaseSkipped, environment_fingerprint
+
+Bounds = Callable[[], AbstractContextManager[None]]
+"""What a phase may take while it lasts."""
 
 
 class Log(Protocol):
@@ -33,10 +37,12 @@ def execute(
     phases: Sequence[Phase] = PHASES,
     gate: Gate | None = None,
     reruns: int = 0,
+    bounds: Bounds = nullcontext,
 ) -> RunOutcome:
     """Run ``spec`` through ``phases``, hold it to ``gate``, and return what came of it.
 
     With ``reruns`` it is executed that often more, in fresh processes, and must give the same.
+    Every handler runs within ``bounds()``; what became of it is told outside of them.
 
     Nothing a run raises gets out, save KeyboardInterrupt; a failed critical phase makes
     those after it skipped, with that reason.
@@ -54,7 +60,7 @@ def execute(
             result = PhaseResult(phase.name, "skipped", 0.0, reason=f"phase {stopped_by} failed")
         else:
             log("phase_start", {"run": spec.name, "phase": phase.name}, flush=phase.foreign)
-            result = _execute_phase(phase, run, categorize)
+            result = _execute_phase(phase, run, categorize, bounds)
             if result.status == "failed" and phase.critical:
                 stopped_by = phase.name
         run.phases.append(result)
@@ -72,10 +78,13 @@ def execute(
     return run
 
 
-def _execute_phase(phase: Phase, run: RunOutcome, categorize: Categorize | None) -> PhaseResult:
+def _execute_phase(
+    phase: Phase, run: RunOutcome, categorize: Categorize | None, bounds: Bounds
+) -> PhaseResult:
     began = time.perf_counter()
     try:
-        counters = phase.handler(run)
+        with bounds():
+            counters = phase.handler(run)
     except PhaseSkipped as skipped:
         return PhaseResult(phase.name, "skipped", _since(began), reason=str(skipped))
     except KeyboardInterrupt:

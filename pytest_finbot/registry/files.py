@@ -67,9 +67,17 @@ class FilesRegistry:
                 raise
         return batch_id
 
-    def manifest(self, batch_id: str) -> dict[str, Any]:
-        """The manifest without its envelope: as it was created, and what later sessions say anew."""
-        return self._created(batch_id) | self._planned_anew(batch_id)
+    def manifest(self, batch_id: str, at: str | None = None) -> dict[str, Any]:
+        """The manifest without its envelope: as it was created, and what later sessions say anew.
+
+        ``at``: as it was then, a time as records have it (their ``started_at``).
+        """
+        plans = [plan for plan in self.plans(batch_id) if at is None or plan[0] <= at]
+        created = self._created(batch_id)
+        if not plans:
+            return created
+        changed: dict[str, Any] = decode(self.objects.get_json(plans[-1][1], verify=True).encode())
+        return created | changed
 
     def plan_anew(self, changed: Mapping[str, Any]) -> str:
         """Keep what a session that goes on with a batch does otherwise, and return its hash.
@@ -83,19 +91,22 @@ class FilesRegistry:
         self.objects.put_json(digest, text)
         return digest
 
-    def _planned_anew(self, batch_id: str) -> dict[str, Any]:
+    def plans(self, batch_id: str) -> tuple[tuple[str, str], ...]:
+        """Sessions that planned anew: when each began and the hash of its plan, oldest first."""
         folder = self._layout.batch_folder(batch_id)
-        latest = ("", "")
+        if not folder.is_dir():
+            raise self._unknown(batch_id)
+        found = []
         for path in segments(folder):
             if path.name.startswith("main-"):
                 with telling("read", path), path.open("rb") as file:
                     first = file.readline()
                 try:
                     line = decode(first)
-                    latest = max(latest, (line["at"], line["runs"]))
+                    found.append((line["at"], line["runs"]))
                 except (ValueError, KeyError, TypeError):
                     continue  # no plan of its own; a line that is no line is the fold's to tell
-        return {} if latest == ("", "") else decode(self.objects.get_json(latest[1], verify=True).encode())
+        return tuple(sorted(found))
 
     def _created(self, batch_id: str) -> dict[str, Any]:
         path = self._layout.manifest(batch_id)

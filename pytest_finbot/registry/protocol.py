@@ -61,8 +61,12 @@ class Registry(Protocol):
         """Keep the manifest for good and return its ``batch_id``; the same id twice is refused."""
         ...
 
-    def manifest(self, batch_id: str) -> dict[str, Any]:
-        """The manifest: as it was created, and what later sessions of the batch say anew."""
+    def manifest(self, batch_id: str, at: str | None = None) -> dict[str, Any]:
+        """The manifest: as it was created, and what later sessions of the batch said anew until ``at``."""
+        ...
+
+    def plans(self, batch_id: str) -> tuple[tuple[str, str], ...]:
+        """Sessions that planned anew: when each began and the hash of its plan, oldest first."""
         ...
 
     def plan_anew(self, changed: Mapping[str, Any]) -> str:

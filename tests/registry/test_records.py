@@ -91,6 +91,7 @@ FIELDS = {
     "tags": several(TEXT),
     "verdict": st.none() | st.sampled_from(Verdict),
     "comparison": st.none() | st.dictionaries(TEXT, JSON, max_size=3),
+    "compared_at": TEXT,
 }
 RECORDS = st.builds(RunRecord, **FIELDS)
 
