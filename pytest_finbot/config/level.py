@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from pytest_finbot.config.attempts import retries_given
 from pytest_finbot.config.fields import symbol_fault
 from pytest_finbot.config.files import Files
 from pytest_finbot.config.models import DefaultsModel, RunModel
@@ -36,11 +37,14 @@ PLAIN: Final = frozenset(
         "min_trade",
         "max_gross_exposure",
         "seed",
+        "timeout",
+        "memory_limit",
+        "isolation",
     }
 )
 """Keys whose values go into a RunSpec as they are."""
 
-SECTIONS: Final = frozenset({"data", "costs", "params", "checks"})
+SECTIONS: Final = frozenset({"data", "costs", "params", "retries", "checks"})
 """Mappings that a run overrides key by key."""
 
 
@@ -48,8 +52,8 @@ SECTIONS: Final = frozenset({"data", "costs", "params", "checks"})
 class Level:
     """``values`` in RunSpec's terms, only what the file gives; ``bad``: given, but wrong.
 
-    Values are ``data`` and ``costs`` as dicts of what is given, ``checks`` as a ChecksModel,
-    ``symbols`` as a tuple, ``bundle_path`` and ``factors_path`` absolute, ``reports`` a list,
+    Values are ``data``, ``costs`` and ``retries`` as dicts of what is given, ``checks`` as a
+    ChecksModel, ``symbols`` as a tuple, ``bundle_path`` and ``factors_path`` absolute, ``reports`` a list,
     and ``report_flags`` (report: on or off) from the older form.
     """
 
@@ -120,6 +124,8 @@ def _take(level: Level, model: DefaultsModel, findings: Findings, files: Files) 
         values["data"] = _given_in(said["data"])
     if "costs" in given:
         values["costs"] = _given_in(said["costs"])
+    if "retries" in given:
+        values["retries"] = retries_given(said["retries"])
     if "tags" in given:
         values["tags"] = tuple(dict.fromkeys(said["tags"]))
     if "outputs" in given:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pytest_finbot.config.attempts import cannot_be_ended
 from pytest_finbot.config.checks import ChecksModel, put_on
 from pytest_finbot.config.files import PRICES, Files
 from pytest_finbot.config.level import PLAIN, SECTIONS, Level
 from pytest_finbot.config.models import DEFAULT_CAPITAL
 from pytest_finbot.config.problems import Findings, Place
-from pytest_finbot.contracts import CheckSpec, CostSpec, DataSpec, FactorBundle, ReportName, RunSpec
+from pytest_finbot.contracts import (
+    CheckSpec,
+    CostSpec,
+    DataSpec,
+    FactorBundle,
+    ReportName,
+    RetrySpec,
+    RunSpec,
+)
 
 REPORTS: Final[tuple[ReportName, ...]] = ("summary", "risk", "tca")
 
@@ -17,6 +26,9 @@ _ESSENTIAL: Final = frozenset(
     {"engine", "strategy", "params", "symbols", "bundle_path", "factors_path", "start_date", "end_date"}
 )
 """Keys without which nobody can tell whether the rest of a run makes sense."""
+
+_ENDING: Final = ("isolation", "timeout", "memory_limit")
+"""Keys that say where a run is executed and what ends it, as messages prefer them."""
 
 _NOT_GIVEN: Final = object()
 
@@ -50,6 +62,8 @@ class Merger:
         self._data_given: dict[str, Any] = given.get("data", {})
         self._costs_given: dict[str, Any] = given.get("costs", {})
         self._costs = CostSpec(**self._costs_given)
+        self._retries_given: dict[str, Any] = given.get("retries", {})
+        self._retries = RetrySpec(**self._retries_given)
         self._checks = put_on(put_on(CheckSpec(), checks), given.get("checks"))
         self._reports = _reports(REPORTS[:0], given)
         self._data: DataSpec | None = None
@@ -81,6 +95,8 @@ class Merger:
                 bad = bad | {"symbols"}
         complete = self._complete(run, merged, symbols, bad)
         data = self._data_of(run, bad)
+        if "isolation" in merged:
+            self._tell_unending(run, merged, bad)
         if not complete or not bad.isdisjoint(_ESSENTIAL) or run.id is None:
             return None
         return RunSpec(
@@ -93,6 +109,11 @@ class Merger:
             factors_path=self._factors_path(values, bundle),
             reports=_reports(self._reports, values),
             line=line,
+            retries=(
+                RetrySpec(**{**self._retries_given, **values["retries"]})
+                if "retries" in values
+                else self._retries
+            ),
             checks=put_on(self._checks, values.get("checks")),
             **merged,
         )
@@ -126,6 +147,15 @@ class Merger:
             self._findings.add(place, f"start_date {start} is after end_date {end}", at=at)
             return False
         return not missing
+
+    def _tell_unending(self, run: Level, merged: dict[str, Any], bad: set[str]) -> None:
+        fault = cannot_be_ended(merged) if bad.isdisjoint(_ENDING) else None
+        if fault is None:
+            return
+        # By the key that was given last: what a run adds to its defaults, else isolation.
+        level = run if not run.raw.keys().isdisjoint(_ENDING) else self._defaults
+        key = next(key for key in _ENDING if key in level.raw)
+        self._findings.add((*level.place, key), fault)
 
     # ------------------------------------------------------------------------ parts
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, cast
 
 from pydantic import Field
 
+from pytest_finbot.config.attempts import MemoryLimit, Retries, Timeout
 from pytest_finbot.config.checks import ChecksModel
 from pytest_finbot.config.fields import (
     Amount,
@@ -28,7 +29,15 @@ from pytest_finbot.config.fields import (
 )
 from pytest_finbot.config.older_form import OlderKeys
 from pytest_finbot.config.waivers import WaiverModel
-from pytest_finbot.contracts import CostBooking, FillTiming, OutputFormat, RebalanceFreq, ReportName, Units
+from pytest_finbot.contracts import (
+    CostBooking,
+    FillTiming,
+    Isolation,
+    OutputFormat,
+    RebalanceFreq,
+    ReportName,
+    Units,
+)
 
 DEFAULT_CAPITAL = 100_000.0
 """Currency units a run starts with where the file says nothing."""
@@ -86,7 +95,11 @@ class DefaultsModel(OlderKeys):
     tags: list[Tag] = Field(default_factory=list)
     reports: list[ReportName] = Field(default_factory=list)
     outputs: list[OutputFormat] = Field(default_factory=list)
+    timeout: Timeout = None
+    memory_limit: MemoryLimit = None
+    isolation: Isolation = "auto"
     # None where a level says nothing: building an empty one for each of 10,000 runs takes time.
+    retries: Retries = cast(Any, None)
     checks: ChecksModel = cast(Any, None)
 
 
