@@ -222,9 +222,8 @@ def test_json_says_the_same_as_yaml(folder):
 TIME = "expected seconds as a number, or text such as 90s, 2m or 1h"
 SIZE = "expected bytes as a whole number, or text such as 512 MiB or 2 GiB"
 TRIES = "expected a whole number of attempts, or a mapping of attempts, on, backoff and jitter"
-CATEGORIES = (
-    "data_error, parameter_error, engine_error, timeout, memory_error, crash, environment_error, unknown"
-)
+CATEGORIES = ", ".join(category for category in ErrorCategory if category != "regression")
+TOO_LITTLE = "is below 1 MiB (1048576 bytes), and no run can be executed in less"
 
 
 @pytest.mark.parametrize(
