@@ -319,6 +319,13 @@ def test_what_is_wrong_is_told_once_with_line_and_key_in_defaults_and_in_a_run(f
     assert told(folder, run=said) == [f"finbot.yaml:10: runs[0].{key}: {words}"]
 
 
+@pytest.mark.parametrize("key", ["timeout", "memory_limit"])
+def test_thousands_of_digits_are_told_in_few_words(folder, key):
+    [problem] = folder.problems(text(run=f"{key}: {'9' * 5000}h"))
+    assert problem.key == f"runs[0].{key}"
+    assert len(problem.message) < 200
+
+
 def test_all_mistakes_are_told_at_once_each_on_its_own_line(folder):
     problems = folder.run_problems("""\
         - id: a
