@@ -1,0 +1,284 @@
+"""What an index keeps of a record and of a batch."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import rfc8785
+
+from pytest_finbot.contracts import BatchStatus
+from pytest_finbot.errors import RegistryError
+from pytest_finbot.fingerprint import sha256_of_json
+from pytest_finbot.registry.files import FilesRegistry
+from pytest_finbot.registry.fold import BatchFold, _Folding
+from pytest_finbot.registry.ids import run_id
+from pytest_finbot.registry.layout import segments
+from pytest_finbot.registry.queries import utc_text
+from pytest_finbot.registry.segments import Line, segment_name
+from pytest_finbot.registry.strict_json import decode
+
+METRICS = ("final_nav", "total_return", "cagr", "sharpe", "max_drawdown", "trades")
+_UTC_LENGTH = len("2026-11-21T09:15:02.123+00:00")
+
+
+class Facts(NamedTuple):
+    """What is kept of one record, beside what the fold tells."""
+
+    run_id: str | None
+    """Where the record has another than :func:`~pytest_finbot.registry.ids.run_id` gives."""
+    status: str
+    category: str | None
+    verdict: str | None
+    engine: str
+    strategy: str
+    tags: str
+    """A JSON list."""
+    started_at: str
+    seconds: float
+    config: str | None
+    data: str | None
+    code: str | None
+    environment: str | None
+    series: str | None
+    metrics: tuple[float | None, ...]
+
+
+class IndexedRun(NamedTuple):
+    """A run's final record, and where it is (bytes)."""
+
+    name: str
+    attempt: int
+    facts: Facts
+    segment: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedBatch:
+    """All that is indexed of a batch."""
+
+    batch_id: str
+    name: str
+    created_at: str
+    ended_at: str | None
+    revision: str
+    status: BatchStatus
+    status_if_dead: BatchStatus
+    """Its status if its controller is dead; the same as ``status`` where that is settled."""
+    expected: int
+    recorded: int
+    success: int
+    failed: int
+    not_run: int
+    deselected: int
+    error_categories: Mapping[str, int]
+    verdicts: Mapping[str, int]
+    cancel_reason: str | None
+    problems: tuple[str, ...]
+    runs: list[IndexedRun] = field(default_factory=list)
+
+    @property
+    def run_seconds(self) -> float:
+        return math.fsum(run.facts.seconds for run in self.runs)
+
+
+class _Reading(_Folding):
+    """A fold that keeps the facts of each record that counts, so that none is decoded twice."""
+
+    __slots__ = ("batch_id", "environments", "facts")
+
+    def __init__(self, batch_id: str) -> None:
+        super().__init__()
+        self.batch_id = batch_id
+        self.facts: dict[str, Facts] = {}
+        self.environments: dict[tuple[Any, ...], str | None] = {}
+
+    def _final(self, segment: int, line: Line, *, own: bool) -> None:
+        super()._final(segment, line, own=own)
+        final = self.finals[line.value["name"]]
+        if final.segment == segment and final.offset == line.offset:
+            self.facts[line.value["name"]] = self._facts(line.value, final.category, final.verdict)
+
+    def _facts(self, record: dict[str, Any], category: str, verdict: str) -> Facts:
+        fingerprint = record.get("fingerprint")
+        parts = fingerprint if isinstance(fingerprint, dict) else {}
+        found = record.get("metrics")
+        metrics = found if isinstance(found, dict) else {}
+        tags = record.get("tags")
+        said = record.get("run_id")
+        derived = run_id(self.batch_id, record["name"], record["attempt"])
+        return Facts(
+            said if isinstance(said, str) and said != derived else None,
+            record["status"],
+            category or None,
+            verdict or None,
+            _text(record.get("engine")) or "",
+            _text(record.get("strategy")) or "",
+            json.dumps([tag for tag in tags if isinstance(tag, str)])
+            if tags and isinstance(tags, list)
+            else "[]",
+            utc(record.get("started_at")) or "",
+            _real(record.get("seconds")) or 0.0,
+            _text(parts.get("config")),
+            _hash_of(parts.get("data")),
+            _hash_of(parts.get("code")),
+            self._environment(parts.get("environment")),
+            _text(record.get("series")),
+            tuple(_real(metrics.get(name)) for name in METRICS),
+        )
+
+    def _environment(self, versions: object) -> str | None:
+        if not isinstance(versions, dict):
+            return None
+        try:
+            key = tuple(versions.items())
+            known = self.environments.get(key, "")
+        except TypeError:  # a version that is itself a list or a mapping
+            return _hash_of_versions(versions)
+        if known == "":
+            known = self.environments[key] = _hash_of_versions(versions)
+        return known
+
+
+def read_batch(registry: FilesRegistry, folder: Path) -> IndexedBatch:
+    """What is to be indexed of the batch in ``folder``; what cannot be read is in ``problems``."""
+    batch_id = folder.name
+    problems: list[str] = []
+    manifest = _manifest(registry, batch_id, problems)
+    created_at = utc(manifest.get("created_at"))
+    if created_at is None and manifest:
+        problems.append(
+            f"{batch_id}/manifest.json: created_at is {manifest.get('created_at')!r}, expected a time; "
+            "the one in the batch's id is taken"
+        )
+    reading = _Reading(batch_id)
+    ends: list[str] = []
+    unread = False
+    try:
+        paths = segments(folder)
+    except RegistryError as error:
+        problems.append(f"{batch_id}: {error}")
+        paths, unread = [], True
+    for number, path in enumerate(paths):
+        begins = len(reading.begins)
+        try:
+            reading.read(number, path)
+            if len(reading.begins) > begins:
+                ends.extend(_ends(path))
+        except RegistryError as error:
+            unread = True
+            # Said by file name in any case; the fold's own words often have it already.
+            where = "" if segment_name(path) in str(error) else f"{segment_name(path)}: "
+            problems.append(f"{where}{error}")
+    fold = reading.result(None)
+    dead = fold.status if fold.ended else reading.result(False).status
+    return IndexedBatch(
+        batch_id=batch_id,
+        name=_text(manifest.get("batch_name")) or "",
+        created_at=created_at or _time_in(batch_id),
+        ended_at=max(ends) if fold.ended and ends else None,
+        revision=_revision(manifest),
+        status=_never_more_than_known(fold.status, unread),
+        status_if_dead=_never_more_than_known(dead, unread),
+        expected=fold.expected_count,
+        recorded=fold.recorded,
+        success=fold.success,
+        failed=fold.failed,
+        not_run=fold.not_run_count,
+        deselected=fold.deselected,
+        error_categories=fold.error_categories,
+        verdicts=fold.verdicts,
+        cancel_reason=fold.cancel_reason,
+        problems=(*problems, *fold.problems),
+        runs=_runs(reading, fold),
+    )
+
+
+def _runs(reading: _Reading, fold: BatchFold) -> list[IndexedRun]:
+    return [
+        IndexedRun(name, reading.finals[name].attempt, reading.facts[name], path.name, offset, length)
+        for name, path, offset, length in fold.finals()
+    ]
+
+
+def _never_more_than_known(status: BatchStatus, unread: bool) -> BatchStatus:
+    """What could not be read may hold a failure: such a batch is not called completed."""
+    return BatchStatus.PARTIAL if unread and status is BatchStatus.COMPLETED else status
+
+
+def _manifest(registry: FilesRegistry, batch_id: str, problems: list[str]) -> dict[str, Any]:
+    try:
+        return registry._created(batch_id)
+    except RegistryError as error:
+        problems.append(f"{batch_id}/manifest.json: {error}")
+        return {}
+
+
+def _ends(path: Path) -> list[str]:
+    """When the sessions in a controller's segment ended. Few lines are decoded for it."""
+    found = []
+    with path.open("rb") as file:
+        for raw in file:
+            if b'"end"' in raw[:64] and raw.endswith(b"\n"):
+                try:
+                    line = decode(raw)
+                except ValueError:
+                    continue  # told by the fold already
+                if isinstance(line, dict) and line.get("kind") == "end":
+                    found.append(utc(line.get("at")) or "")
+    return [at for at in found if at]
+
+
+def _revision(manifest: Mapping[str, Any]) -> str:
+    provenance = manifest.get("provenance")
+    said = _text(provenance.get("git commit")) if isinstance(provenance, dict) else None
+    return "" if said is None or said.startswith("unknown") else said
+
+
+def utc(text: object) -> str | None:
+    """A time as records have it; one in another zone is turned, one without is taken as UTC."""
+    if not isinstance(text, str):
+        return None
+    if len(text) == _UTC_LENGTH and text.endswith("+00:00") and text[10] == "T":
+        return text
+    try:
+        return utc_text(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _time_in(batch_id: str) -> str:
+    return utc_text(datetime.strptime(batch_id[6:21] + "+0000", "%Y%m%dT%H%M%S%z"))
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _real(value: object) -> float | None:
+    if type(value) is float:
+        return value
+    if type(value) is int:
+        try:
+            return float(value)
+        except OverflowError:
+            return None
+    return None
+
+
+def _hash_of(part: object) -> str | None:
+    return _text(part.get("hash")) if isinstance(part, dict) else None
+
+
+def _hash_of_versions(versions: dict[str, Any]) -> str | None:
+    try:
+        return sha256_of_json(versions)
+    except (rfc8785.CanonicalizationError, RecursionError):
+        return None

@@ -1,0 +1,354 @@
+"""Questions as SQL, and answers as rows. Only fixed text and numbers are put into statements."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from pytest_finbot.contracts import BatchStatus, RunStatus
+from pytest_finbot.errors import RegistryError
+from pytest_finbot.registry.ids import run_id
+from pytest_finbot.registry.index.schema import plain
+from pytest_finbot.registry.queries import BatchFilter, BatchRow, RunFilter, RunRow, Statistics, utc_text
+
+_SHORTEST_HASH = 6
+_HASH = re.compile(rf"[0-9a-f]{{{_SHORTEST_HASH},64}}", re.ASCII)
+
+_STATUS = "CASE WHEN b.number IN ({dead}) THEN b.status_if_dead ELSE b.status END"
+_BATCHES = (
+    "SELECT b.batch_id, b.name, {status}, b.created_at, b.ended_at, b.expected, b.recorded, b.success, "
+    "b.failed, b.not_run, b.deselected, b.error_categories, b.verdicts, b.run_seconds, b.revision, "
+    "b.cancel_reason, b.problems FROM batches b "
+)
+_NEWEST_BATCH = " ORDER BY b.created_at DESC, b.batch_id DESC"
+
+# CROSS JOIN keeps SQLite to this order: runs by time, and the names only to settle equal times.
+_PICK = (
+    "SELECT r.number FROM runs r CROSS JOIN batches b ON b.number = r.batch "
+    "CROSS JOIN tracks t ON t.id = r.track CROSS JOIN words n ON n.id = t.name "
+)
+_NEWEST_RUN = " ORDER BY r.started_at DESC, b.batch_id DESC, n.word DESC"
+_OLDEST_RUN = " ORDER BY r.started_at, b.batch_id, n.word"
+_HASHES = ("config", "data", "code", "environment", "series")
+_WORDS = ("status", "category", "verdict", "engine", "strategy", "tags", *_HASHES)
+_RUNS = (  # in the order of RunRow
+    "SELECT r.run_id, b.batch_id, b.name, n.word, r.attempt, w_status.word, w_category.word, "
+    "w_verdict.word, w_engine.word, w_strategy.word, w_tags.word, r.started_at, r.seconds, "
+    "w_config.word, w_data.word, w_code.word, w_environment.word, w_series.word, r.final_nav, "
+    "r.total_return, r.cagr, r.sharpe, r.max_drawdown, r.trades, b.revision "
+    "FROM ({picked}) p CROSS JOIN runs r ON r.number = p.number "
+    "CROSS JOIN batches b ON b.number = r.batch CROSS JOIN tracks t ON t.id = r.track "
+    "CROSS JOIN words n ON n.id = t.name"
+    + "".join(f" LEFT JOIN words w_{part} ON w_{part}.id = r.{part}" for part in _WORDS)
+)
+
+
+class Place(NamedTuple):
+    """Where a run's record is: offset and length in bytes."""
+
+    batch_id: str
+    name: str
+    attempt: int
+    segment: str
+    offset: int
+    length: int
+
+
+class _Where:
+    """Conditions that all have to hold, with their values."""
+
+    def __init__(self) -> None:
+        self.conditions: list[str] = []
+        self.values: list[object] = []
+
+    def add(self, condition: str, *values: object) -> None:
+        self.conditions.append(condition)
+        self.values.extend(plain(value) if isinstance(value, str) else value for value in values)
+
+    def __str__(self) -> str:
+        return f" WHERE {' AND '.join(self.conditions)}" if self.conditions else ""
+
+
+# --------------------------------------------------------------------------------- batches
+
+
+def open_batches(connection: sqlite3.Connection) -> list[tuple[int, str]]:
+    """Batches whose status depends on whether somebody is at work on them: number and id."""
+    return connection.execute("SELECT number, batch_id FROM batches WHERE open").fetchall()
+
+
+def batches(
+    connection: sqlite3.Connection, dead: Iterable[int], wanted: BatchFilter, limit: int | None, offset: int
+) -> list[BatchRow]:
+    """Newest first. ``dead`` are numbers of open batches on which nobody is at work."""
+    status = _status(dead)
+    where = _of_batches(wanted, status)
+    statement = _BATCHES.format(status=status) + str(where) + _NEWEST_BATCH + " LIMIT ? OFFSET ?"
+    rows = connection.execute(statement, (*where.values, _limit(limit), _offset(offset)))
+    return [_batch_row(row) for row in rows]
+
+
+def count_batches(connection: sqlite3.Connection, dead: Iterable[int], wanted: BatchFilter) -> int:
+    where = _of_batches(wanted, _status(dead))
+    return _one(connection, f"SELECT count(*) FROM batches b{where}", where.values)  # noqa: S608
+
+
+def statistics(
+    connection: sqlite3.Connection, dead: Iterable[int], since: datetime | None, until: datetime | None
+) -> Statistics:
+    """From a row a batch, however many runs they have."""
+    status = _status(dead)
+    where = _of_batches(BatchFilter(since=since, until=until), status)
+    grouped = connection.execute(
+        f"SELECT {status}, count(*), sum(b.recorded), sum(b.success), sum(b.failed), "  # noqa: S608
+        "sum(b.not_run), sum(b.expected), sum(b.run_seconds), min(b.created_at), max(b.created_at), "
+        f"sum(b.problem_count) FROM batches b{where} GROUP BY 1",
+        where.values,
+    ).fetchall()
+    total = [sum(row[column] for row in grouped) for column in range(1, 8)]
+    count, recorded, success, failed, not_run, expected, seconds = total
+    return Statistics(
+        batches=count,
+        runs=recorded,
+        success=success,
+        failed=failed,
+        not_run=not_run,
+        success_rate=success / expected if expected else None,
+        batches_by_status={row[0]: row[1] for row in sorted(grouped)},
+        error_categories=_summed(connection, "error_categories", where),
+        verdicts=_summed(connection, "verdicts", where),
+        run_seconds=float(seconds),
+        first=min((row[8] for row in grouped), default=None),
+        last=max((row[9] for row in grouped), default=None),
+        problems=sum(row[10] for row in grouped),
+    )
+
+
+def problems(connection: sqlite3.Connection) -> list[str]:
+    rows = connection.execute(
+        f"SELECT b.problems FROM batches b WHERE b.problem_count > 0{_NEWEST_BATCH}"  # noqa: S608
+    )
+    return [problem for (found,) in rows for problem in json.loads(found)]
+
+
+def _summed(connection: sqlite3.Connection, column: str, where: _Where) -> dict[str, int]:
+    # Many batches say the same in the same words, so each text is taken apart once.
+    rows = connection.execute(
+        f"SELECT b.{column}, count(*) FROM batches b{where} GROUP BY 1",  # noqa: S608 - fixed names
+        where.values,
+    )
+    summed: Counter[str] = Counter()
+    for text, times in rows:
+        for word, count in json.loads(text).items():
+            summed[word] += count * times
+    return dict(sorted(summed.items()))
+
+
+def _status(dead: Iterable[int]) -> str:
+    return _STATUS.format(dead=", ".join(f"{number:d}" for number in dead))
+
+
+def _of_batches(wanted: BatchFilter, status: str) -> _Where:
+    where = _Where()
+    if wanted.status is not None:
+        where.add(f"{status} = ?", wanted.status.value)
+    if wanted.name is not None:
+        where.add("b.name GLOB ?", _glob(wanted.name))
+    _between(where, "b.created_at", wanted.since, wanted.until)
+    return where
+
+
+def _batch_row(row: Sequence[Any]) -> BatchRow:
+    values = list(row)
+    values[2] = BatchStatus(values[2])
+    values[11:13] = json.loads(values[11]), json.loads(values[12])
+    values[16] = tuple(json.loads(values[16]))
+    return BatchRow(*values)
+
+
+# ------------------------------------------------------------------------------------ runs
+
+
+def runs(connection: sqlite3.Connection, wanted: RunFilter, limit: int | None, offset: int) -> list[RunRow]:
+    """Newest first."""
+    where = _of_runs(wanted)
+    picked = f"{_PICK}{where}{_NEWEST_RUN} LIMIT ? OFFSET ?"
+    return _fetch(connection, picked, (*where.values, _limit(limit), _offset(offset)))
+
+
+def count_runs(connection: sqlite3.Connection, wanted: RunFilter) -> int:
+    where = _of_runs(wanted)
+    return _one(connection, f"SELECT count(*) FROM runs r{where}", where.values)  # noqa: S608
+
+
+def run(connection: sqlite3.Connection, wanted: str) -> RunRow | None:
+    number = _number_of(connection, plain(wanted))
+    return None if number is None else _fetch(connection, "SELECT ? AS number", (number,))[0]
+
+
+def place(connection: sqlite3.Connection, wanted: str) -> Place | None:
+    """Where the record of a run is, None where there is none."""
+    number = _number_of(connection, plain(wanted))
+    if number is None:
+        return None
+    row = connection.execute(
+        "SELECT b.batch_id, n.word, r.attempt, s.word, r.start, r.length FROM runs r "
+        "JOIN batches b ON b.number = r.batch JOIN tracks t ON t.id = r.track "
+        "JOIN words n ON n.id = t.name JOIN words s ON s.id = r.segment WHERE r.number = ?",
+        (number,),
+    ).fetchone()
+    return Place(*row)
+
+
+def by_hash(connection: sqlite3.Connection, digest: str, limit: int | None) -> list[RunRow]:
+    """Runs one of whose hashes begins with ``digest``, newest first."""
+    wanted = digest.lower()
+    if _HASH.fullmatch(wanted) is None:
+        raise RegistryError(
+            f"{digest!r} is not a hash; expected {_SHORTEST_HASH} to 64 hexadecimal digits, "
+            "the beginning of a hash of configuration, data, code, environment or series"
+        )
+    words = "SELECT id FROM words WHERE word >= ? AND word < ?"
+    either = " UNION ".join(
+        f"SELECT number FROM runs WHERE {part} IN ({words})"  # noqa: S608 - fixed names
+        for part in _HASHES
+    )
+    picked = f"{_PICK} WHERE r.number IN ({either}){_NEWEST_RUN} LIMIT ?"
+    return _fetch(connection, picked, (*(wanted, f"{wanted}g") * 5, _limit(limit)))
+
+
+def latest(connection: sqlite3.Connection, batch_name: str | None) -> list[RunRow]:
+    where = _Where()
+    if batch_name is not None:
+        where.add("t.batch_name = (SELECT id FROM words WHERE word = ?)", batch_name)
+    # The newest of a track are looked up in its index: as many steps as there are names.
+    newest = (
+        "SELECT r.number FROM runs r JOIN batches b ON b.number = r.batch WHERE r.track = t.id "
+        "ORDER BY r.started_at DESC, b.batch_id DESC LIMIT 1"
+    )
+    picked = f"SELECT ({newest}) AS number FROM tracks t{where}"  # noqa: S608 - fixed text
+    return _fetch(connection, picked, where.values)
+
+
+def history(
+    connection: sqlite3.Connection, name: str, batch_name: str | None, limit: int | None
+) -> list[RunRow]:
+    """Oldest first; with ``limit`` the newest so many."""
+    where = _Where()
+    where.add("t.name = (SELECT id FROM words WHERE word = ?)", name)
+    if batch_name is not None:
+        where.add("t.batch_name = (SELECT id FROM words WHERE word = ?)", batch_name)
+    tracks = f"SELECT t.id FROM tracks t{where}"  # noqa: S608 - fixed text
+    picked = f"{_PICK} WHERE r.track IN ({tracks}){_NEWEST_RUN} LIMIT ?"
+    return _fetch(connection, picked, (*where.values, _limit(limit)), _OLDEST_RUN)
+
+
+def near_run_ids(connection: sqlite3.Connection, wanted: str) -> list[str]:
+    """Ids among which a mistyped one is looked for: those of its batch, or of the newest runs."""
+    batch_id = wanted.partition("/")[0]
+    found = runs(connection, RunFilter(batch=batch_id), 100, 0) or runs(connection, RunFilter(), 100, 0)
+    return [row.run_id for row in found]
+
+
+def _number_of(connection: sqlite3.Connection, wanted: str) -> int | None:
+    row = connection.execute(
+        "SELECT number FROM runs WHERE run_id = ? ORDER BY started_at DESC, number LIMIT 1", (wanted,)
+    ).fetchone()
+    if row is not None:
+        return int(row[0])
+    batch_id, _, rest = wanted.partition("/")
+    for name, attempt in _readings(rest):
+        row = connection.execute(
+            "SELECT r.number FROM words n JOIN tracks t ON t.name = n.id JOIN runs r ON r.track = t.id "
+            "WHERE n.word = ? AND r.attempt = ? AND r.run_id IS NULL "
+            "AND r.batch = (SELECT number FROM batches WHERE batch_id = ?)",
+            (name, attempt, batch_id),
+        ).fetchone()
+        if row is not None:
+            return int(row[0])
+    return None
+
+
+def _readings(text: str) -> Iterator[tuple[str, int]]:
+    """``name#2`` is the second attempt at ``name``, or the first at one that is called so."""
+    yield text, 1
+    name, _, number = text.rpartition("#")
+    if number.isascii() and number.isdigit() and not number.startswith("0") and len(number) < 10:
+        yield name, int(number)
+
+
+def _of_runs(wanted: RunFilter) -> _Where:
+    where = _Where()
+    word = "(SELECT id FROM words WHERE word = ?)"
+    if wanted.batch is not None:
+        where.add("r.batch = (SELECT number FROM batches WHERE batch_id = ?)", wanted.batch)
+    if wanted.name is not None:
+        named = "IN (SELECT t.id FROM tracks t JOIN words n ON n.id = t.name WHERE n.word"
+        if any(sign in wanted.name for sign in "*?"):
+            # The plus keeps SQLite from gathering and sorting all that match: a page is asked for.
+            where.add(f"+r.track {named} GLOB ?)", _glob(wanted.name))
+        else:
+            where.add(f"r.track {named} = ?)", wanted.name)
+    for column in ("strategy", "engine", "status", "category", "verdict"):
+        value = getattr(wanted, column)
+        if value is not None:
+            where.add(f"r.{column} = {word}", str(value))
+    if wanted.tag is not None:
+        where.add(
+            "r.tags IN (SELECT id FROM words WHERE word >= '[' AND word < '\\' AND CASE "
+            "WHEN json_valid(word) THEN EXISTS (SELECT 1 FROM json_each(word) WHERE value = ?) END)",
+            wanted.tag,
+        )
+    _between(where, "r.started_at", wanted.since, wanted.until)
+    return where
+
+
+def _fetch(
+    connection: sqlite3.Connection, picked: str, values: Sequence[object], order: str = _NEWEST_RUN
+) -> list[RunRow]:
+    return [_run_row(row) for row in connection.execute(_RUNS.format(picked=picked) + order, values)]
+
+
+def _run_row(row: Sequence[Any]) -> RunRow:
+    values = list(row)
+    said, batch_id, _, name, attempt = values[:5]
+    values[0] = run_id(batch_id, name, attempt) if said is None else said
+    values[5] = RunStatus(values[5])
+    values[10] = () if values[10] == "[]" else tuple(json.loads(values[10]))
+    return RunRow(*values)
+
+
+def _between(where: _Where, column: str, since: datetime | None, until: datetime | None) -> None:
+    if since is not None:
+        where.add(f"{column} >= ?", utc_text(since))
+    if until is not None:
+        where.add(f"{column} < ?", utc_text(until))
+
+
+def _glob(pattern: str) -> str:
+    """``*`` and ``?`` as SQLite has them; brackets, of which it makes a choice, as they are."""
+    return pattern.replace("[", "[[]")
+
+
+def _limit(limit: int | None) -> int:
+    if limit is None:
+        return -1
+    if limit < 0:
+        raise RegistryError(f"limit is {limit}, expected a number from 0 on, or none")
+    return limit
+
+
+def _offset(offset: int) -> int:
+    if offset < 0:
+        raise RegistryError(f"offset is {offset}, expected a number from 0 on")
+    return offset
+
+
+def _one(connection: sqlite3.Connection, statement: str, values: Sequence[object]) -> int:
+    (count,) = connection.execute(statement, values).fetchone()
+    return int(count)
