@@ -1,0 +1,509 @@
+"""A job in a child process: what it gives back, and that nothing it does outlives or harms its parent."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pytest_finbot.pipeline.isolation import Child, available
+from pytest_finbot.pipeline.isolation.process import Process
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and a subreaper")
+
+
+@pytest.fixture
+def child_of():
+    """Makes a child for a function; all are closed at the end."""
+    children = []
+
+    def make(work, **options):
+        children.append(Child(work, **options))
+        return children[-1]
+
+    yield make
+    for child in children:
+        child.close()
+
+
+def run(child, job=b"", **options):
+    messages = []
+    ended = child.run(job, said=options.pop("said", messages.append), **options)
+    return ended, messages
+
+
+def wait_until_gone(*pids):
+    until = time.monotonic() + 5
+    while any(map(runs, pids)):
+        assert time.monotonic() < until, f"still there: {[pid for pid in pids if runs(pid)]}"
+        time.sleep(0.005)
+
+
+def runs(pid):
+    """Whether a process lives; one that is dead and that nobody waited for does not."""
+    done = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
+    return done.stdout.strip()[:1] not in ("", "Z")
+
+
+def by_name(job, say):
+    """Does what the job says by its name."""
+    return JOBS[job.decode()](say) or b"done"
+
+
+def spin(say):
+    while True:
+        pass
+
+
+def sleep(say):
+    time.sleep(60)
+
+
+def numpy_for_a_minute(say):
+    values = np.random.default_rng(1).random(10_000_000)
+    while True:
+        np.sort(values)
+
+
+def wait_for_a_child(say):
+    with subprocess.Popen(["sleep", "60"]) as process:
+        say(str(process.pid).encode())
+        process.wait()
+
+
+def swallow_everything(say):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
+        signal.signal(number, signal.SIG_IGN)
+    while True:
+        with contextlib.suppress(BaseException):
+            time.sleep(60)
+
+
+def daemon(say):
+    read, write = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.write(write, str(os.getpid()).encode())
+            os.execvp("sleep", ["sleep", "60"])
+        os._exit(0)
+    os.wait()
+    say(os.read(read, 100))
+    os.close(read)
+    os.close(write)
+
+
+def daemon_and_sleep(say):
+    daemon(say)
+    time.sleep(60)
+
+
+def thread_that_spins(say):
+    threading.Thread(target=spin, args=(say,)).start()
+
+
+def thread_and_join(say):
+    thread = threading.Thread(target=spin, args=(say,))
+    thread.start()
+    thread.join()
+
+
+def leave_a_child(say):
+    global _left
+    _left = subprocess.Popen(["sleep", "60"])
+    say(str(_left.pid).encode())
+
+
+def leave_a_dead_child(say):
+    global _left
+    _left = subprocess.Popen(["true"])
+    os.waitid(os.P_PID, _left.pid, os.WEXITED | os.WNOWAIT)
+
+
+def kill_itself(say):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def crash(say):
+    import ctypes
+
+    ctypes.string_at(0)
+
+
+def raise_an_error(say):
+    raise ValueError("not caught by the job")
+
+
+def pid(say):
+    return str(os.getpid()).encode()
+
+
+JOBS = {
+    function.__name__: function
+    for function in (
+        spin,
+        sleep,
+        numpy_for_a_minute,
+        wait_for_a_child,
+        swallow_everything,
+        daemon,
+        daemon_and_sleep,
+        thread_that_spins,
+        thread_and_join,
+        leave_a_child,
+        leave_a_dead_child,
+        kill_itself,
+        crash,
+        raise_an_error,
+        pid,
+    )
+} | {
+    "exit_0": lambda say: os._exit(0),
+    "exit_3": lambda say: os._exit(3),
+    "sys_exit": lambda say: sys.exit(0),
+}
+
+
+def test_a_job_gives_its_value_and_its_messages_in_order(child_of):
+    def work(job, say):
+        for number in range(100):
+            say(str(number).encode())
+        return job.upper()
+
+    ended, messages = run(child_of(work), b"abc")
+    assert (ended.how, ended.value, ended.exit_code, ended.signal) == ("finished", b"ABC", None, None)
+    assert messages == [str(number).encode() for number in range(100)]
+    assert ended.left_children == 0
+
+
+def test_a_message_arrives_while_the_job_goes_on(child_of, tmp_path):
+    answer = tmp_path / "answer"
+
+    def work(job, say):
+        say(b"question")
+        while not answer.exists():
+            time.sleep(0.001)
+        return answer.read_bytes()
+
+    def said(message):
+        (tmp_path / "half").write_bytes(b"answer to " + message)
+        (tmp_path / "half").rename(answer)
+
+    ended, _ = run(child_of(work), said=said, timeout=10)
+    assert ended.value == b"answer to question"
+
+
+def test_frames_of_50_mb_pass_in_every_direction(child_of):
+    def work(job, say):
+        say(job)
+        return job[::-1]
+
+    job = bytes(25_000_000) + b"\x01" * 25_000_000
+    ended, messages = run(child_of(work), job, timeout=60)
+    assert messages == [job]
+    assert ended.value == job[::-1]
+
+
+def test_one_process_serves_until_something_goes_wrong(child_of):
+    child = child_of(by_name)
+    assert child.pid is None
+    first = run(child, b"pid")[0].value
+    assert child.pid == int(first) != os.getpid()
+    assert [run(child, b"pid")[0].value for _ in range(3)] == [first] * 3
+    assert run(child, b"exit_3")[0].how == "died"
+    assert child.pid is None
+    assert run(child, b"pid")[0].value != first
+
+
+@pytest.mark.parametrize(
+    "job",
+    ["spin", "sleep", "numpy_for_a_minute", "wait_for_a_child", "swallow_everything", "thread_and_join"],
+)
+def test_a_deadline_ends_whatever_the_job_does(child_of, job):
+    child = child_of(by_name)
+    ended, messages = run(child, job.encode(), timeout=0.3)
+    assert (ended.how, ended.value, ended.exit_code, ended.signal) == ("timeout", None, None, None)
+    assert ended.seconds >= 0.3
+    assert ended.left_children == len(messages)
+    wait_until_gone(*(int(pid) for pid in messages))
+    assert run(child, b"pid")[0].how == "finished"
+
+
+@on_linux
+def test_a_deadline_ends_a_daemon_in_a_session_of_its_own(child_of):
+    ended, (pid,) = run(child_of(by_name), b"daemon_and_sleep", timeout=0.3)
+    assert (ended.how, ended.left_children) == ("timeout", 1)
+    wait_until_gone(int(pid))
+
+
+@on_linux
+@pytest.mark.parametrize("job", ["leave_a_child", "daemon"])
+def test_what_a_finished_job_left_running_is_ended_and_counted(child_of, job):
+    child = child_of(by_name)
+    before = run(child, b"pid")[0].value
+    ended, (pid,) = run(child, job.encode())
+    assert (ended.how, ended.value, ended.left_children) == ("finished", b"done", 1)
+    wait_until_gone(int(pid))
+    assert run(child, b"pid")[0].value != before
+
+
+def test_a_child_that_is_dead_already_is_not_left(child_of):
+    child = child_of(by_name)
+    before = run(child, b"pid")[0].value
+    assert run(child, b"leave_a_dead_child")[0].left_children == 0
+    assert run(child, b"pid")[0].value == before
+
+
+def test_a_thread_that_goes_on_does_not_meet_the_next_job(child_of):
+    child = child_of(by_name)
+    before = run(child, b"pid")[0].value
+    ended, _ = run(child, b"thread_that_spins")
+    assert (ended.how, ended.left_children) == ("finished", 0)
+    assert run(child, b"pid")[0].value != before
+
+
+@pytest.mark.parametrize(
+    ("job", "exit_code", "name", "words"),
+    [
+        ("exit_0", 0, None, ""),
+        ("exit_3", 3, None, ""),
+        ("kill_itself", None, "SIGKILL", ""),
+        ("crash", None, "SIGSEGV", "string_at"),
+        ("raise_an_error", 1, None, "ValueError: not caught by the job"),
+        ("sys_exit", 1, None, "SystemExit: 0"),
+    ],
+)
+def test_a_death_is_told_by_its_exit_status_or_signal(child_of, job, exit_code, name, words):
+    ended, _ = run(child_of(by_name), job.encode())
+    assert (ended.how, ended.value) == ("died", None)
+    assert (ended.exit_code, ended.signal) == (exit_code, name)
+    assert words in ended.output.stderr
+
+
+def test_a_crash_takes_its_children_along(child_of):
+    def work(job, say):
+        say(str(subprocess.Popen(["sleep", "60"]).pid).encode())
+        os.abort()
+
+    ended, (pid,) = run(child_of(work))
+    assert (ended.signal, ended.left_children) == ("SIGABRT", 1)
+    wait_until_gone(int(pid))
+
+
+def test_a_process_killed_from_outside_during_a_job_died(child_of):
+    def work(job, say):
+        say(b"now")
+        time.sleep(60)
+
+    child = child_of(work)
+    ended, _ = run(child, said=lambda message: os.kill(child.pid, signal.SIGKILL))
+    assert (ended.how, ended.signal) == ("died", "SIGKILL")
+
+
+@pytest.mark.parametrize("seen_late", [False, True])
+def test_a_process_killed_while_idle_costs_no_job(child_of, monkeypatch, seen_late):
+    child = child_of(by_name)
+    before = int(run(child, b"pid")[0].value)
+    os.kill(before, signal.SIGKILL)
+    os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)
+    if seen_late:
+        looks = iter([False])
+        really = Process.dead
+        monkeypatch.setattr(Process, "dead", lambda self: next(looks, None) is None and really(self))
+    ended, _ = run(child, b"pid")
+    assert ended.how == "finished"
+    assert int(ended.value) != before
+
+
+def test_a_cancelled_job_is_ended(child_of):
+    asked = []
+
+    def cancelled():
+        asked.append(True)
+        return len(asked) == 2
+
+    child = child_of(by_name)
+    ended, _ = run(child, b"sleep", cancelled=cancelled)
+    assert (ended.how, ended.value) == ("cancelled", None)
+    assert child.pid is None
+
+
+def test_an_error_in_the_parent_ends_the_job_and_goes_on(child_of):
+    def work(job, say):
+        say(str(os.getpid()).encode())
+        time.sleep(60)
+
+    seen = []
+
+    def said(message):
+        seen.append(int(message))
+        raise LookupError("the parent's own")
+
+    child = child_of(work)
+    with pytest.raises(LookupError, match="the parent's own"):
+        run(child, said=said)
+    wait_until_gone(*seen)
+    assert child.pid is None
+
+
+@pytest.mark.parametrize("missing", [["pidfd_open"], ["pidfd_open", "waitid"]])
+def test_it_works_where_the_system_does_not_tell_of_a_death(child_of, monkeypatch, missing):
+    for name in missing:
+        monkeypatch.delattr(os, name, raising=False)
+    child = child_of(by_name)
+    hows = [
+        run(child, job, timeout=timeout)[0].how
+        for job, timeout in ((b"pid", 10), (b"exit_3", 10), (b"spin", 0.2), (b"pid", 10))
+    ]
+    assert hows == ["finished", "died", "timeout", "finished"]
+    assert run(child, b"crash")[0].signal == "SIGSEGV"
+    child.close()
+
+
+@on_linux
+def test_no_process_and_no_descriptor_is_left_after_200_jobs(child_of):
+    def children():
+        return Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+
+    def descriptors():
+        return sorted(os.listdir("/proc/self/fd"))
+
+    child = child_of(by_name)
+    run(child, b"exit_0")
+    before = children(), descriptors()
+    jobs = (b"pid", b"exit_0", b"kill_itself", b"leave_a_child", b"pid", b"raise_an_error", b"spin", b"pid")
+    for job in jobs * 25:
+        run(child, job, timeout=0.02 if job == b"spin" else None)
+    child.close()
+    assert (children(), descriptors()) == before
+
+
+def test_a_close_lets_the_process_go(child_of):
+    child = child_of(by_name)
+    pid = int(run(child, b"pid")[0].value)
+    child.close()
+    wait_until_gone(pid)
+    child.close()
+    assert run(child, b"pid")[0].how == "finished"  # a child may be used again
+
+
+def test_descriptors_of_the_parent_are_not_held(child_of):
+    read, write = os.pipe()
+    child = child_of(by_name, close=[write])
+    run(child, b"pid")
+    os.close(write)
+    os.set_blocking(read, False)
+    assert os.read(read, 1) == b""  # all writers are gone, while the child lives
+    os.close(read)
+
+
+@on_linux
+def test_two_children_do_not_hold_each_other_open(child_of):
+    def links():
+        found = set()
+        for fd in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(FileNotFoundError):  # the one that lists them
+                found.add(os.readlink(f"/proc/self/fd/{fd}"))
+        return found
+
+    first, second = child_of(by_name), child_of(lambda job, say: "\n".join(links()).encode())
+    before = links()
+    run(first, b"pid")
+    ours = {name for name in links() - before if name.startswith(("socket:", "pipe:"))}
+    assert len(ours) == 3
+    assert not ours & set(run(second)[0].value.decode().splitlines())
+
+
+def test_a_copy_that_a_job_makes_of_its_process_gives_no_second_result(child_of):
+    def work(job, say):
+        forked = os.fork()
+        if forked:
+            os.waitpid(forked, 0)
+        return b"copy" if forked == 0 else b"original"
+
+    child = child_of(work)
+    assert [run(child)[0].value for _ in range(3)] == [b"original"] * 3
+
+
+def test_a_job_that_closes_the_channel_ends_with_its_own_words(child_of):
+    def work(job, say):
+        os.closerange(3, 256)
+        return b""
+
+    ended, _ = run(child_of(work), timeout=10)
+    assert (ended.how, ended.exit_code) == ("died", 1)
+    assert "Bad file descriptor" in ended.output.stderr
+
+
+def test_the_child_exits_by_the_systems_own_exit(child_of, monkeypatch):
+    def refuse(status):
+        raise AssertionError("the session's stand-in")
+
+    monkeypatch.setattr(os, "_exit", refuse)
+    ended, _ = run(child_of(by_name), b"raise_an_error")
+    assert ended.exit_code == 1
+    assert "stand-in" not in ended.output.stderr
+
+
+def test_a_thread_of_the_parent_neither_warns_nor_blocks(child_of, recwarn):
+    stop = threading.Event()
+
+    def print_much():
+        while not stop.wait(0.0001):
+            sys.stdout.write("")
+
+    threads = [threading.Thread(target=print_much) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        child = child_of(lambda job, say: str(threading.active_count()).encode())
+        for _ in range(5):
+            ended, _ = run(child, timeout=10)
+            assert (ended.how, ended.value) == ("finished", b"1")
+            child.close()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not list(recwarn)
+
+
+def test_the_child_has_its_own_group_and_default_signals_and_no_input(child_of, monkeypatch):
+    def work(job, say):
+        assert os.getpgid(0) == os.getpid()
+        assert sys.stdin.read() == ""
+        handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)]
+        assert handlers == [signal.SIG_DFL] * 3
+        assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGINT, signal.SIGTERM}
+        return b"yes"
+
+    former = signal.signal(signal.SIGUSR1, lambda number, frame: None)
+    try:
+        assert run(child_of(work))[0].value == b"yes"
+    finally:
+        signal.signal(signal.SIGUSR1, former)
+
+
+def test_a_child_belongs_to_the_process_that_made_it(child_of):
+    child = child_of(by_name)
+    run(child, b"pid")
+    pid = child.pid
+    forked = os.fork()
+    if forked == 0:
+        child.close()
+        os._exit(0)
+    os.waitpid(forked, 0)
+    assert run(child, b"pid")[0].value == str(pid).encode()
+
+
+def test_where_there_is_no_fork_it_says_so(monkeypatch):
+    assert available() is None
+    monkeypatch.delattr(os, "fork")
+    assert available() == f"this platform ({sys.platform}) has no os.fork"
