@@ -52,6 +52,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="execute every run N times more, in fresh processes under other hash seeds; all must agree",
     )
     group.addoption(
+        "--finbot-timeout",
+        type=_seconds,
+        default=None,
+        metavar="SECONDS",
+        help="end every run that takes longer, whatever the batch file says of its timeout",
+    )
+    group.addoption(
+        "--finbot-isolation",
+        choices=("auto", "inline", "process"),
+        default=None,
+        help="where runs are executed: in pytest's process, or in a child (default: as the batch file says)",
+    )
+    group.addoption(
+        "--finbot-resume",
+        default=None,
+        metavar="BATCH",
+        help="go on with this batch (an id, or last): run what has no valid record of the same fingerprint",
+    )
+    group.addoption(
+        "--finbot-retry-failed",
+        action="store_true",
+        help="of the batch that is gone on with (default: last), run only what failed",
+    )
+    group.addoption(
         "--finbot-accept",
         nargs="?",
         const="*",
@@ -78,6 +102,14 @@ def _reruns(text: str) -> int:
     if number < 1:
         raise ValueError(text)
     return number
+
+
+def _seconds(text: str) -> float:
+    """A time limit; raises ValueError, which argparse tells with the option's name."""
+    seconds = float(text)
+    if not 0 < seconds < float("inf"):
+        raise ValueError(text)
+    return seconds
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

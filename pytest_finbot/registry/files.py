@@ -76,8 +76,7 @@ class FilesRegistry:
         created = self._created(batch_id)
         if not plans:
             return created
-        changed: dict[str, Any] = decode(self.objects.get_json(plans[-1][1], verify=True).encode())
-        return created | changed
+        return created | self.plan(plans[-1][1])
 
     def plan_anew(self, changed: Mapping[str, Any]) -> str:
         """Keep what a session that goes on with a batch does otherwise, and return its hash.
@@ -90,6 +89,11 @@ class FilesRegistry:
         digest = sha256_of_json(text)
         self.objects.put_json(digest, text)
         return digest
+
+    def plan(self, digest: str) -> dict[str, Any]:
+        """What :meth:`plan_anew` kept."""
+        changed: dict[str, Any] = decode(self.objects.get_json(digest, verify=True).encode())
+        return changed
 
     def plans(self, batch_id: str) -> tuple[tuple[str, str], ...]:
         """Sessions that planned anew: when each began and the hash of its plan, oldest first."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from pytest_finbot.errors import RegistryError
@@ -39,10 +40,14 @@ class Hold:
         return self._descriptor
 
     def release(self) -> None:
-        """Let go. A second time does nothing, nor in a forked process."""
+        """Let go; in a forked process, only of its own copy. A second time does nothing."""
         descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None and os.getpid() == self._pid:
-            os.close(descriptor)
+        if descriptor is None:
+            return
+        if fcntl is not None and os.getpid() == self._pid:
+            with suppress(OSError):  # a forked process that still has the file open must not keep the lock
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
 
 
 def hold(folder: Path) -> Hold:

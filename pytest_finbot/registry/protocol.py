@@ -65,6 +65,10 @@ class Registry(Protocol):
         """The manifest: as it was created, and what later sessions of the batch said anew until ``at``."""
         ...
 
+    def plan(self, digest: str) -> dict[str, Any]:
+        """What :meth:`plan_anew` kept."""
+        ...
+
     def plans(self, batch_id: str) -> tuple[tuple[str, str], ...]:
         """Sessions that planned anew: when each began and the hash of its plan, oldest first."""
         ...

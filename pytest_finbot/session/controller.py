@@ -7,16 +7,17 @@ not grow with what the runs are, only with how many there are.
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -29,18 +30,23 @@ from pytest_finbot.registry import open_registry
 from pytest_finbot.registry.ids import new_batch_id
 from pytest_finbot.registry.segments import Durability
 from pytest_finbot.session.acceptance import acceptance
+from pytest_finbot.session.attempt import OpenBatch, now
+from pytest_finbot.session.cancelling import CancelWatch, requests
+from pytest_finbot.session.conflicts import conflicts
+from pytest_finbot.session.continuing import LAST, Continued, continue_batch, find_batch
 from pytest_finbot.session.crashes import crash_record
 from pytest_finbot.session.discovery import absolute
 from pytest_finbot.session.finish import Finished, finish_batch
 from pytest_finbot.session.gate import BatchGate, GateOptions, open_gate, resolve_gate
-from pytest_finbot.session.inspect import inspect_run, modules_beside
+from pytest_finbot.session.inspect import inspect_run
 from pytest_finbot.session.items import node_id
 from pytest_finbot.session.limits import worker_limit
 from pytest_finbot.session.output import OutputFolder
 from pytest_finbot.session.provenance import provenance
-from pytest_finbot.session.recording import OpenBatch
+from pytest_finbot.session.resumed import ResumedRuns
 
 if TYPE_CHECKING:
+    from pytest_finbot.registry.liveness import Hold
     from pytest_finbot.registry.protocol import BatchWriter, Registry
 
 
@@ -58,6 +64,12 @@ class PlannedBatch:
     begun: bool = False
     """Some of its runs were selected, so that it owes their records."""
     began: float = 0.0
+    hold: Hold | None = None
+    continued: Continued | None = None
+    """Set where an earlier session's batch is gone on with."""
+    cancels_before: tuple[str, ...] = ()
+    watch: CancelWatch | None = None
+    provenance: dict[str, str] = field(default_factory=dict)
 
 
 class Controller:
@@ -69,6 +81,10 @@ class Controller:
         self.planned = [PlannedBatch(batch, f"{node_id(batch.path, config.rootpath)}::") for batch in batches]
         self.options = GateOptions.of(config)
         self.cancelled: str | None = None
+        """Why all batches of the session end before their end."""
+        self.stopped: str | None = None
+        """Why runs are left over, where some are: pytest stopped after a failure."""
+        self.resumed = ResumedRuns()
         self.finished: list[Finished] = []
         self._limits = [batch.max_workers for batch in batches if batch.max_workers is not None]
         self._registry: Registry | None = None
@@ -88,11 +104,10 @@ class Controller:
         problems: list[Problem] = []
         for path in files:
             try:
-                batches.append(load_batch(_as_named(path), inspect=inspect_run))
+                batches.append(_as_asked(load_batch(_as_named(path), inspect=inspect_run), config))
             except BatchFileError as error:
                 problems.extend(error.problems)
-        problems.extend(_shared_folders(batches))
-        problems.extend(_shared_modules(batches))
+        problems.extend(conflicts(batches))
         if problems:
             words = "\n".join(str(problem) for problem in problems)
             number = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
@@ -113,48 +128,82 @@ class Controller:
         return {planned.batch.path: planned.batch.runs for planned in self.planned}
 
     def begin(self) -> None:
-        """Create the batches: output folders taken, manifests written. Raises UsageError."""
-        now = datetime.now(UTC)
+        """Create the batches, or take up earlier ones: folders and manifests. Raises UsageError."""
+        at = datetime.now(UTC)
         try:
             self._registry = open_registry(self.registry_root, durability=self.durability)
             for planned in self.planned:
                 planned.gate = resolve_gate(planned.batch, self.options, self._registry)
             for planned in self.planned:
-                self._begin(planned, self._registry, now)
+                self._begin(planned, self._registry, at)
         except FinbotError as error:
             self.release()
             raise pytest.UsageError(f"finbot: {error}\nnothing was run") from error
 
-    def _begin(self, planned: PlannedBatch, registry: Registry, now: datetime) -> None:
+    def _begin(self, planned: PlannedBatch, registry: Registry, at: datetime) -> None:
         batch = planned.batch
-        batch_id = new_batch_id(now)
+        asked = self._asked_to_resume()
+        batch_id = new_batch_id(at) if asked is None else find_batch(registry, batch, asked)
+        if asked is not None:
+            # Before anything of it is looked at: whoever else is at work on it ends first.
+            planned.hold = registry.hold(batch_id)
         planned.folder = OutputFolder(batch.output_root / batch.batch_name)
         planned.folder.acquire(batch_id)
+        planned.provenance = provenance(batch.path.parent)
+        manifest = {
+            "batch_name": batch.batch_name,
+            "description": batch.description,
+            "source": planned.prefix.removesuffix("::"),
+            "source_sha256": hashlib.sha256(batch.text).hexdigest(),
+            "file": str(batch.path),
+            "root": str(self.config.rootpath),
+            "output": str(planned.folder.path),
+            "durability": self.durability,
+            "baseline": str(planned.gate.folder) if planned.gate.kind == "folder" else None,
+            "provenance": planned.provenance,
+            **runs_to_json(batch.runs),
+        }
+        if asked is None:
+            created_at = at.isoformat(timespec="milliseconds")
+            registry.create_batch({"batch_id": batch_id, "created_at": created_at, **manifest})
+            planned.hold = registry.hold(batch_id)
+        else:
+            planned.continued = continue_batch(
+                registry, batch, batch_id, manifest, failed_only=self.config.option.finbot_retry_failed
+            )
         gate = open_gate(planned.gate.payload(), registry)
-        planned.open = OpenBatch(batch.path, batch_id, planned.folder.path, gate)
+        planned.open = OpenBatch(batch.path, batch_id, planned.folder.path, gate, resumed=asked is not None)
         planned.began = time.monotonic()
         (planned.folder.path / batch.path.name).write_bytes(batch.text)
-        registry.create_batch(
-            {
-                "batch_id": batch_id,
-                "batch_name": batch.batch_name,
-                "description": batch.description,
-                "created_at": now.isoformat(timespec="milliseconds"),
-                "source": planned.prefix.removesuffix("::"),
-                "source_sha256": hashlib.sha256(batch.text).hexdigest(),
-                "output": str(planned.folder.path),
-                "durability": self.durability,
-                "baseline": str(planned.gate.folder) if planned.gate.kind == "folder" else None,
-                "provenance": provenance(batch.path.parent),
-                **runs_to_json(batch.runs),
-            }
-        )
+        planned.cancels_before = tuple(requests(registry.batch_folder(batch_id)))
+        planned.watch = CancelWatch(registry.batch_folder(batch_id), planned.cancels_before)
         planned.writer = registry.open_writer(batch_id, "main")
+
+    def _asked_to_resume(self) -> str | None:
+        option = self.config.option
+        asked: str | None = option.finbot_resume
+        return LAST if asked is None and option.finbot_retry_failed else asked
 
     @property
     def registry(self) -> Registry:
         assert self._registry is not None, "asked for before begin()"
         return self._registry
+
+    def only(self) -> dict[Path, frozenset[str]]:
+        """Runs to execute, by batch file, where not all of its runs are."""
+        return {
+            planned.batch.path: planned.continued.only
+            for planned in self.planned
+            if planned.continued is not None and planned.continued.only is not None
+        }
+
+    def watches(self) -> dict[str, CancelWatch]:
+        """Of each batch, what looks for requests to cancel it."""
+        return {
+            planned.open.batch_id: planned.watch
+            for planned in self.planned
+            if planned.open is not None and planned.watch is not None
+        }
 
     def open_batches(self) -> dict[Path, OpenBatch]:
         return {planned.batch.path: planned.open for planned in self.planned if planned.open is not None}
@@ -171,6 +220,10 @@ class Controller:
                         "batch_id": planned.open.batch_id,
                         "output": str(planned.open.output),
                         "gate": planned.gate.payload(),
+                        "resumed": planned.open.resumed,
+                        "plan": planned.continued.plan if planned.continued else None,
+                        "cancels_before": planned.cancels_before,
+                        "only": _sorted(planned.continued.only if planned.continued else None),
                     }
                     for planned in self.planned
                     if planned.open is not None
@@ -198,14 +251,16 @@ class Controller:
                 selected = names[planned.prefix]
                 planned.begun = True
                 assert planned.writer is not None, "expected before begin()"
-                planned.writer.append(
-                    "begin",
-                    {
-                        "at": _now(),
-                        "expected": selected,
-                        "deselected": planned.batch.run_count - len(selected),
-                    },
-                )
+                begin: dict[str, Any] = {
+                    "at": now(),
+                    "expected": selected,
+                    "deselected": planned.batch.run_count - len(selected),
+                }
+                if planned.continued is not None:
+                    begin |= {"gone": list(planned.continued.gone), "provenance": planned.provenance}
+                    if planned.continued.plan is not None:
+                        begin["runs"] = planned.continued.plan
+                planned.writer.append("begin", begin)
 
     def crashed(self, identifier: str, worker: str) -> str | None:
         """Record that ``worker`` died during a run; what to tell, or None if it is not ours."""
@@ -213,7 +268,8 @@ class Controller:
         for planned in self.planned:
             if planned.prefix == file + separator and planned.open is not None and planned.writer is not None:
                 manifest = self.registry.manifest(planned.open.batch_id)
-                record = crash_record(manifest, planned.open, name, worker)
+                attempt = self.registry.fold(planned.open.batch_id).attempts.get(name) or 1
+                record = crash_record(manifest, planned.open, name, worker, attempt)
                 planned.writer.append("crash", record)
                 return str(record["error"]["message"])
         return None
@@ -248,6 +304,8 @@ class Controller:
             exitstatus = pytest.ExitCode.OK  # nothing failed that the gate does not know of
         if exitstatus != pytest.ExitCode.OK:
             return int(exitstatus)
+        if any(self._cancel_reason(planned) for planned in self.planned if planned.begun):
+            return int(pytest.ExitCode.INTERRUPTED)
         if not all(finished.green for finished in self.finished):
             return int(pytest.ExitCode.TESTS_FAILED)
         asked_for = {absolute(name, self.config) for name in self.config.option.finbot_batch}
@@ -261,17 +319,28 @@ class Controller:
     ) -> Finished:
         if not planned.begun:
             writer.close()
-            self.registry.discard_empty(opened.batch_id)
+            if planned.continued is None:
+                self.registry.discard_empty(opened.batch_id)
             return Finished.nothing_selected(planned.batch.batch_name)
-        if self.cancelled is not None:
-            writer.append("cancel", {"at": _now(), "reason": self.cancelled})
-        writer.append("end", {"at": _now(), "exitstatus": exitstatus})
+        reason = self._cancel_reason(planned)
+        if reason is None and self.stopped is not None and self.registry.fold(opened.batch_id).not_run_count:
+            reason = self.stopped
+        if reason is not None:
+            writer.append("cancel", {"at": now(), "reason": reason})
+        writer.append("end", {"at": now(), "exitstatus": exitstatus})
         writer.close()
         seconds = time.monotonic() - planned.began
         accepted = self._accept(planned, opened)
         return finish_batch(
             self.registry, planned.batch, opened, seconds, planned.gate, accepted, self.options.fail_on
         )
+
+    def _cancel_reason(self, planned: PlannedBatch) -> str | None:
+        """Why a batch was cancelled: the session was, or somebody asked for it from elsewhere."""
+        if self.cancelled is not None:
+            return self.cancelled
+        request = planned.watch.asked() if planned.watch is not None else None
+        return None if request is None else request.reason
 
     def _accept(self, planned: PlannedBatch, opened: OpenBatch) -> tuple[Change, ...]:
         """Write the baselines that were asked for, from what is recorded."""
@@ -287,6 +356,8 @@ class Controller:
     def release(self) -> None:
         for planned in self.planned:
             planned.gate.release()
+            if planned.hold is not None:
+                planned.hold.release()
             if planned.folder is not None:
                 planned.folder.release()
 
@@ -297,50 +368,26 @@ def _as_named(path: Path) -> Path:
     return path.relative_to(folder) if path.is_relative_to(folder) else path
 
 
-def _shared_folders(batches: Sequence[Batch]) -> Iterator[Problem]:
-    """Two batch files of one session must not write one folder, nor call each other's runs missing."""
-    yield from _shared(
-        ((batch, batch.output_root / batch.batch_name) for batch in batches),
-        "batch_name",
-        "writes the same folder",
-        "another batch_name or output_root",
+def _as_asked(batch: Batch, config: pytest.Config) -> Batch:
+    """``batch`` with the limits of the command line in place of its own. Raises BatchFileError."""
+    timeout, isolation = config.option.finbot_timeout, config.option.finbot_isolation
+    if timeout is None and isolation is None:
+        return batch
+    runs = tuple(
+        dataclasses.replace(
+            spec,
+            timeout=spec.timeout if timeout is None else timeout,
+            isolation=isolation or spec.isolation,
+        )
+        for spec in batch.runs
     )
-    yield from _shared(
-        ((batch, batch.baseline / batch.batch_name) for batch in batches if batch.baseline is not None),
-        "baseline",
-        "has its baselines in the same folder",
-        "another batch_name or baseline",
-    )
+    for spec in runs:
+        if spec.isolation == "inline" and (spec.timeout is not None or spec.memory_limit is not None):
+            limit = "timeout" if spec.timeout is not None else "memory_limit"
+            words = f"run {spec.name} has a {limit}, and inline nothing can end it; leave isolation to auto"
+            raise BatchFileError([Problem(batch.path.name, spec.line, "isolation", words)])
+    return dataclasses.replace(batch, runs=runs)
 
 
-def _shared(folders: Iterable[tuple[Batch, Path]], key: str, does: str, expected: str) -> Iterator[Problem]:
-    first: dict[Path, Batch] = {}
-    for batch, folder in folders:
-        other = first.setdefault(folder, batch)
-        if other is not batch:
-            words = f"{batch.batch_name!r} {does} {folder} as {other.path}; expected {expected}"
-            yield Problem(str(batch.path), 0, key, words)
-
-
-def _shared_modules(batches: Sequence[Batch]) -> list[Problem]:
-    """Two modules of one name: a process imports one of them, for both files' runs."""
-    first: dict[str, Path] = {}
-    problems = []
-    for batch in batches:
-        for name, place in modules_beside(batch).items():
-            other = first.setdefault(name, place)
-            if other != place:
-                problems.append(
-                    Problem(
-                        str(batch.path),
-                        0,
-                        "",
-                        f"its runs name the module {name!r}, which is both {place} and {other}; one session "
-                        "imports only one of them: rename one, or run the files in sessions of their own",
-                    )
-                )
-    return problems
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def _sorted(names: Iterable[str] | None) -> list[str] | None:
+    return None if names is None else sorted(names)

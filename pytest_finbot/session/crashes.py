@@ -11,10 +11,12 @@ from pytest_finbot.config.manifest import runs_from_json
 from pytest_finbot.contracts import ErrorCategory, ErrorInfo, RunRecord, RunStatus
 from pytest_finbot.registry.ids import run_id
 from pytest_finbot.registry.records import record_to_json
-from pytest_finbot.session.recording import OpenBatch, described
+from pytest_finbot.session.attempt import OpenBatch, described
 
 
-def crash_record(manifest: Mapping[str, Any], batch: OpenBatch, name: str, worker: str) -> dict[str, Any]:
+def crash_record(
+    manifest: Mapping[str, Any], batch: OpenBatch, name: str, worker: str, attempt: int
+) -> dict[str, Any]:
     """A failed record of category crash for the run ``name`` that ``worker`` died in."""
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     record = RunRecord(
@@ -22,7 +24,7 @@ def crash_record(manifest: Mapping[str, Any], batch: OpenBatch, name: str, worke
         batch_id=batch.batch_id,
         name=name,
         status=RunStatus.FAILED,
-        attempt=1,
+        attempt=attempt,
         started_at=at,
         finished_at=at,
         seconds=0.0,

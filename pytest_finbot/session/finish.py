@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pytest_finbot.config.expand import Batch
     from pytest_finbot.registry.fold import BatchFold
     from pytest_finbot.registry.protocol import Registry
+    from pytest_finbot.session.attempt import OpenBatch
     from pytest_finbot.session.gate import BatchGate, FailOn
-    from pytest_finbot.session.recording import OpenBatch
 
 
 MOST_SHOWN = 20

@@ -8,13 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_finbot.session.collecting import BatchCollection, categorize_by_hook
+from pytest_finbot.session.collecting import BatchCollection
+from pytest_finbot.session.executing import ExecutingPlugin
 from pytest_finbot.session.exit_guard import ExitGuard
-from pytest_finbot.session.items import RECORDED, RECORDER, BatchFile
-from pytest_finbot.session.recording import RunRecorder
+from pytest_finbot.session.items import RECORDED, BatchFile
+from pytest_finbot.session.resumed import WHY
+from pytest_finbot.session.resuming import EarlierResults
+from pytest_finbot.session.termination import Termination
 
 if TYPE_CHECKING:
     from pytest_finbot.session.controller import Controller
+
+
+DONE = EarlierResults.DONE
 
 
 class ControllerPlugin:
@@ -23,7 +29,8 @@ class ControllerPlugin:
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
         self._collection = BatchCollection(controller.config, controller.specs())
-        self._recorder: RunRecorder | None = None
+        self._executing: ExecutingPlugin | None = None
+        self._terminate: Termination | None = None
         self._guard = ExitGuard()
         self._began = False
 
@@ -44,16 +51,18 @@ class ControllerPlugin:
             self._collection = BatchCollection(config, {})
             self._controller.forget_specs()
         else:
-            self._recorder = RunRecorder(
+            self._collection.only = dict(self._controller.only())
+            self._executing = ExecutingPlugin(
+                config,
                 self._controller.registry,
                 self._controller.open_batches(),
                 "main",
-                categorize_by_hook(config),
+                self._controller.watches(),
                 self._guard,
-                config.option.finbot_rerun,
             )
+            config.pluginmanager.register(self._executing, "finbot-executing")
             self._guard.install()
-            config.stash[RECORDER] = self._recorder
+        self._terminate = Termination.install(self._controller)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -63,10 +72,13 @@ class ControllerPlugin:
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> BatchFile | None:
         return self._collection.file(file_path, parent)
 
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        self._collection.deselect(config, items)
+
     # ---------------------------------------------------------------- what is expected
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        if self._began and self._recorder is not None:
+        if self._began and self._executing is not None:
             self._controller.expect(item.nodeid for item in session.items)
 
     @pytest.hookimpl(optionalhook=True)
@@ -84,7 +96,15 @@ class ControllerPlugin:
             report.longrepr = words
             report.user_properties.append((RECORDED, "failed"))
 
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
+        """A run that was done before is told apart from one that passed now."""
+        if report.when == "call" and report.passed and dict(report.user_properties).get(WHY) == DONE:
+            return "done before", "-", "DONE"
+        return None
+
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and (why := dict(report.user_properties).get(WHY)) is not None:
+            self._controller.resumed.note(report.nodeid.partition("::")[2], str(why))
         if report.failed:
             # A test that fails after its run succeeded (in a teardown, by a hook) is not that run's failure.
             said = dict(report.user_properties).get(RECORDED)
@@ -93,24 +113,38 @@ class ControllerPlugin:
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         # xdist's word for -x is a subclass; that is no interrupt, and the batch is partial.
         if type(excinfo.value) is KeyboardInterrupt:
-            self._controller.cancelled = "interrupted (Ctrl-C)"
+            self._controller.cancelled = self._controller.cancelled or "interrupted (Ctrl-C)"
 
     # ------------------------------------------------------------------------------- end
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
         if self._began:
-            if self._recorder is not None:
-                self._recorder.close()
+            if self._executing is not None:
+                self._executing.close()
+            self._controller.stopped = _stopped(session)
             session.exitstatus = self._controller.finish(int(exitstatus), session.testsfailed)
             self._guard.remove(int(session.exitstatus))
+            if self._terminate is not None:
+                self._terminate.remove()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._controller.finished:
             terminalreporter.section("finbot")
+            for line in self._controller.resumed.lines():
+                terminalreporter.line(line)
             for finished in self._controller.finished:
                 for line in finished.lines():
                     terminalreporter.line(line)
+
+
+def _stopped(session: pytest.Session) -> str | None:
+    """Why pytest stopped before the end (``-x``, ``--maxfail``); under xdist its session knows."""
+    distributed = session.config.pluginmanager.getplugin("dsession")
+    for asked in (session.shouldfail, session.shouldstop, getattr(distributed, "shouldstop", None)):
+        if asked:
+            return f"pytest stopped: {asked}"
+    return None
 
 
 def _executes(config: pytest.Config) -> bool:

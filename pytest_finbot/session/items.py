@@ -11,7 +11,8 @@ import pytest
 
 from pytest_finbot.contracts import ErrorCategory, ErrorInfo, RunRecord, RunSpec
 from pytest_finbot.errors import RegistryError
-from pytest_finbot.session.recording import RunRecorder
+from pytest_finbot.session.recording import CancelledError, RunRecorder
+from pytest_finbot.session.resumed import WHY
 
 RECORDER = pytest.StashKey[RunRecorder]()
 RECORDED = "finbot_status"
@@ -64,8 +65,14 @@ class RunItem(pytest.Item):
 
     def runtest(self) -> None:
         recorder = self.config.stash[RECORDER]
-        record = recorder.run(self.path, self.spec)
+        try:
+            recorded = recorder.run(self.path, self.spec)
+        except CancelledError as cancelled:
+            pytest.skip(str(cancelled))
+        record = recorded.record
         self.user_properties += [("finbot_run_id", record.run_id), (RECORDED, str(record.status))]
+        if recorded.why is not None:
+            self.user_properties.append((WHY, recorded.why))
         if record.verdict is not None:
             self.user_properties.append(("finbot_verdict", str(record.verdict)))
         final_nav = record.metrics.get("final_nav")
@@ -100,7 +107,8 @@ def failure_text(file: str, spec: RunSpec, failure: RunFailedError, *, verbose: 
     first, *rest = error.message.splitlines() or [""]
     said = first if error.expected else f"{error.type}: {first}"
     lines = [f"{error.category} in {error.phase}: {said}", *(f"  {line}" for line in rest)]
-    lines += ["", f"{where}: run {spec.name}"]
+    tries = spec.retries.attempts
+    lines += ["", f"{where}: run {spec.name}" + (f", attempt {record.attempt}" if tries > 1 else "")]
     if error.traceback is not None:
         lines += ["", error.traceback.rstrip()]
     lines += ["", f"recorded as {record.run_id}"]

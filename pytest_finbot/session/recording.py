@@ -1,47 +1,52 @@
-"""A run executed and remembered: in the process that ran it, at once, before pytest hears of it."""
+"""A run executed and remembered: in the process that asked for it, at once, before pytest hears of it."""
 
 from __future__ import annotations
 
-import resource
+import random
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from pytest_finbot.contracts import EngineResult, FloatArray, RunRecord, RunSpec, SessionArray
-from pytest_finbot.errors import RegistryError
-from pytest_finbot.pipeline.execute import execute
-from pytest_finbot.pipeline.failure import Categorize
-from pytest_finbot.registry.ids import run_id
+from pytest_finbot.contracts import RetrySpec, RunRecord, RunSpec, RunStatus
+from pytest_finbot.errors import FinbotError, RegistryError
 from pytest_finbot.registry.records import record_to_json
-from pytest_finbot.registry.small_tables import keep_table
-from pytest_finbot.registry.tables import fills_columns, marks_columns, series_columns
-from pytest_finbot.reports.run_files import write_run_files
-from pytest_finbot.session.exit_guard import ExitGuard
+from pytest_finbot.session.attempt import (
+    Attempt,
+    Executor,
+    OpenBatch,
+    UnrecordedError,
+    now,
+    record_outcome,
+)
+from pytest_finbot.session.cancelling import CancelRequest, CancelWatch
+from pytest_finbot.session.resuming import EarlierResults
 
 if TYPE_CHECKING:
-    from pytest_finbot.baselines.judge import Gate
-    from pytest_finbot.pipeline.outcome import RunOutcome
     from pytest_finbot.registry.protocol import BatchWriter, Registry
+    from pytest_finbot.session.isolated import IsolatedExecutor
+
+
+class CancelledError(Exception):
+    """The batch was cancelled: the run was not executed, or was ended, and has no record."""
+
+    def __init__(self, request: CancelRequest) -> None:
+        super().__init__(f"not run: the batch was cancelled ({request.reason})")
 
 
 @dataclass(frozen=True, slots=True)
-class OpenBatch:
-    """A begun batch as the processes that record into it know it."""
+class Recorded:
+    """A run's final record. ``why`` is said in a resumed batch only: ``done``, or why it ran again."""
 
-    path: Path
-    batch_id: str
-    output: Path
-    gate: Gate | None = None
+    record: RunRecord
+    why: str | None = None
 
-    def run_folder(self, name: str) -> Path:
-        return self.output / "runs" / name
+    @property
+    def done(self) -> bool:
+        """It was not executed: what an earlier session recorded is valid."""
+        return self.why == EarlierResults.DONE
 
 
 class RunRecorder:
@@ -52,43 +57,141 @@ class RunRecorder:
         registry: Registry,
         batches: Mapping[Path, OpenBatch],
         worker: str,
-        categorize: Categorize | None = None,
-        guard: ExitGuard | None = None,
-        reruns: int = 0,
+        executor: Executor,
+        watches: Mapping[str, CancelWatch] | None = None,
     ) -> None:
         self._registry = registry
         self._batches = batches
         self._worker = worker
-        self._categorize = categorize
-        self._guard = guard
-        self._reruns = reruns
+        self._executor = executor
+        self._watches = watches or {}
         self._writers: dict[str, BatchWriter] = {}
         self._attempts: dict[tuple[str, str], int] = {}
-        self._kept_marks: tuple[FloatArray, SessionArray, tuple[str, ...], str] | None = None
+        self._isolated: IsolatedExecutor | None = None
+        self.lost_lines = 0
+        """Lines of the log that could not be written."""
+        self._earlier = {
+            batch.batch_id: EarlierResults(registry, batch) for batch in batches.values() if batch.resumed
+        }
 
-    def run(self, path: Path, spec: RunSpec) -> RunRecord:
+    def run(self, path: Path, spec: RunSpec) -> Recorded:
         """Execute ``spec`` of the batch file ``path`` and return its durable record.
 
-        Raises RegistryError where the record could not be written: the run then counts as
-        not run, whatever came of it.
+        In a resumed batch a valid record is taken as it is; a failed run is tried again as
+        its ``retries`` say, and each attempt recorded. Raises UnrecordedError where the
+        record could not be written (the run then counts as not run, whatever came of it),
+        CancelledError where the batch was cancelled meanwhile.
         """
         batch = self._batches[path]
-        writer = self.writer(batch)
-        attempt = self._attempts[batch.batch_id, spec.name] = (
-            self._attempts.get((batch.batch_id, spec.name), 0) + 1
-        )
-        started_at, began = _now(), time.perf_counter()
-        writer.append("start", {"name": spec.name, "attempt": attempt, "at": started_at}, sync=False)
-        with self._guard.run() if self._guard is not None else nullcontext():
-            run = execute(spec, writer.log, categorize=self._categorize, gate=batch.gate, reruns=self._reruns)
+        why = None
+        if batch.batch_id in self._earlier:
+            earlier = self._earlier[batch.batch_id].of(spec)
+            why = earlier.why
+            self._note(batch, "resume", {"run": spec.name, "why": why})
+            if earlier.again is not None:
+                self._append(batch, earlier.again)
+                return Recorded(earlier.again, why)
+            if earlier.record is not None:
+                return Recorded(earlier.record, why)
+        tries = 0
+        while True:
+            tries += 1
+            record = self._attempt(batch, spec)
+            if not _tries_again(record, spec.retries, tries):
+                return Recorded(record, why)
+            self._wait(batch, spec.retries, tries)
+
+    def _attempt(self, batch: OpenBatch, spec: RunSpec) -> RunRecord:
+        self._unless_cancelled(batch)
+        attempt = Attempt(batch, spec, self._next_number(batch, spec.name), now(), self._worker)
+        unwritten: RegistryError | None = None
         try:
-            record = self._record(batch, run, attempt, started_at, began)
-            writer.append("run", record_to_json(record))
-        except (OSError, RegistryError) as error:
-            raise RegistryError(
-                f"run {spec.name} ended with status {run.status} but could not be recorded: {error}"
-            ) from error
+            self.writer(batch).append(
+                "start", {"name": spec.name, "attempt": attempt.number, "at": attempt.started_at}, sync=False
+            )
+        except RegistryError as error:
+            unwritten = error  # what the run comes to is told all the same
+        record = self._execute(attempt)
+        if unwritten is not None:
+            raise UnrecordedError.of(spec.name, record_outcome(record), unwritten) from unwritten
+        self._append(batch, record)
         return record
+
+    def _execute(self, attempt: Attempt) -> RunRecord:
+        from pytest_finbot.session.isolated import isolates
+
+        def log(kind: str, payload: Mapping[str, Any], *, flush: bool = True) -> None:
+            self._note(attempt.batch, kind, payload, flush=flush)
+
+        if not isolates(attempt.spec):
+            return self._executor.execute(attempt, log)
+        record = self._isolation().execute(
+            attempt,
+            log,
+            lambda: self._ends_at_once(attempt.batch),
+            lambda out, err: self._tell_output(attempt, out, err),
+        )
+        if record is None:
+            self._unless_cancelled(attempt.batch)
+            raise RegistryError(f"run {attempt.spec.name} was ended, and nobody asked for it")
+        return record
+
+    def _append(self, batch: OpenBatch, record: RunRecord) -> None:
+        try:
+            self.writer(batch).append("run", record_to_json(record))
+        except (OSError, RegistryError) as error:
+            raise UnrecordedError.of(record.name, record_outcome(record), error) from error
+
+    def _next_number(self, batch: OpenBatch, name: str) -> int:
+        key = batch.batch_id, name
+        if key not in self._attempts and batch.batch_id in self._earlier:
+            self._attempts[key] = self._earlier[batch.batch_id].attempts(name)
+        self._attempts[key] = self._attempts.get(key, 0) + 1
+        return self._attempts[key]
+
+    def _wait(self, batch: OpenBatch, retries: RetrySpec, tries: int) -> None:
+        until = time.monotonic() + backoff_seconds(retries, tries, random.SystemRandom().random)
+        while (left := until - time.monotonic()) > 0:
+            self._unless_cancelled(batch)
+            time.sleep(min(left, 0.2))
+
+    # ----------------------------------------------------------------------- cancelling
+
+    def _unless_cancelled(self, batch: OpenBatch) -> None:
+        watch = self._watches.get(batch.batch_id)
+        request = watch.asked() if watch is not None else None
+        if request is not None:
+            raise CancelledError(request)
+
+    def _ends_at_once(self, batch: OpenBatch) -> bool:
+        watch = self._watches.get(batch.batch_id)
+        request = watch.asked() if watch is not None else None
+        return request is not None and request.at_once
+
+    # --------------------------------------------------------------------------- writing
+
+    def attempt(self, batch: OpenBatch, name: str) -> int:
+        """The attempt at a run that this process made last; 0 where it made none."""
+        return self._attempts.get((batch.batch_id, name), 0)
+
+    def _tell_output(self, attempt: Attempt, stdout: str, stderr: str) -> None:
+        """What a child wrote: kept, and written here as well, for pytest to show with a failure."""
+        self.keep_output(attempt.batch, attempt.spec.name, attempt.number, stdout, stderr)
+        sys.stdout.write(stdout)
+        sys.stderr.write(stderr)
+
+    def keep_output(self, batch: OpenBatch, name: str, attempt: int, stdout: str, stderr: str) -> None:
+        """What a run wrote, kept in the log."""
+        said = {stream: text for stream, text in (("stdout", stdout), ("stderr", stderr)) if text}
+        if said:
+            self._note(batch, "output", {"run": name, "attempt": attempt, **said})
+
+    def _note(self, batch: OpenBatch, kind: str, payload: Mapping[str, Any], *, flush: bool = True) -> None:
+        """A line in the log. Its loss costs nothing that is counted, so it fails no run."""
+        try:
+            self.writer(batch).log(kind, payload, flush=flush)
+        except FinbotError:
+            self.lost_lines += 1
 
     def writer(self, batch: OpenBatch) -> BatchWriter:
         """This process's writer for ``batch``, opened at first use."""
@@ -97,115 +200,33 @@ class RunRecorder:
         return self._writers[batch.batch_id]
 
     def close(self) -> None:
-        for writer in self._writers.values():
-            writer.close()
-        self._writers.clear()
+        """End the child, if there is one, and close the writers."""
+        try:
+            if self._isolated is not None:
+                self._isolated.close()
+        finally:
+            for writer in self._writers.values():
+                writer.close()
+            self._writers.clear()
 
-    def _marks(self, result: EngineResult) -> str:
-        """The object of the result's marks: one for every run on the same prices.
+    def _isolation(self) -> IsolatedExecutor:
+        if self._isolated is None:
+            from pytest_finbot.session.isolated import IsolatedExecutor
 
-        Runs of one window share one read-only array of prices; it is hashed once for all.
-        """
-        kept = self._kept_marks
-        if (
-            kept is not None
-            and kept[0] is result.mark
-            and kept[1] is result.sessions
-            and kept[2] == result.assets
-        ):
-            return kept[3]
-        name = self._registry.objects.put_table(marks_columns(result))
-        if not result.mark.flags.writeable and not result.sessions.flags.writeable:
-            self._kept_marks = (result.mark, result.sessions, result.assets, name)
-        return name
-
-    def _record(
-        self, batch: OpenBatch, run: RunOutcome, attempt: int, started_at: str, began: float
-    ) -> RunRecord:
-        spec, result = run.spec, run.result
-        objects = self._registry.objects
-        fingerprint = dict(run.fingerprint)
-        named: dict[str, str] = {}
-        counts: dict[str, int] = {}
-        small: dict[str, dict[str, list[Any]]] = {}
-        if run.market is not None and run.market.digest is not None:
-            digest = run.market.digest
-            objects.put_json(digest.hash, {symbol: dict(years) for symbol, years in digest.parts.items()})
-        if "code" in fingerprint:
-            # A table of module hashes is the same for thousands of runs; the record names it.
-            modules = fingerprint["code"]["modules"]
-            objects.put_json(fingerprint["code"]["hash"], modules)
-            fingerprint["code"] = {
-                key: value for key, value in fingerprint["code"].items() if key != "modules"
-            }
-        if result is not None:
-            named["series"] = keep_table(objects, "series", series_columns(result), small)
-            named["marks"] = self._marks(result)
-            if len(result.fills):
-                named["fills"] = keep_table(objects, "fills", fills_columns(result), small)
-            counts = {
-                "sessions": len(result.sessions),
-                "positions": int(np.count_nonzero(result.quantity)),
-                "fills": len(result.fills),
-            }
-        artifacts = write_run_files(
-            batch.run_folder(spec.name),
-            spec,
-            result=result,
-            market_values=None if run.books is None else run.books.market_values,
-            metrics=run.metrics,
-            undefined=run.undefined_metrics,
-            risk=run.risk,
-            costs=run.costs,
-        )
-        return RunRecord(
-            run_id=run_id(batch.batch_id, spec.name),
-            batch_id=batch.batch_id,
-            name=spec.name,
-            status=run.status,
-            attempt=attempt,
-            started_at=started_at,
-            finished_at=_now(),
-            seconds=round(time.perf_counter() - began, 6),
-            worker=self._worker,
-            fingerprint=fingerprint,
-            error=run.error,
-            phases=tuple(run.phases),
-            metrics=run.metrics,
-            undefined_metrics=run.undefined_metrics,
-            checks=tuple(run.checks),
-            warnings=tuple(run.warnings),
-            rejected_orders=0 if result is None else len(result.rejected_orders),
-            counts=counts,
-            series=named.get("series"),
-            fills=named.get("fills"),
-            marks=named.get("marks"),
-            tables=small,
-            artifacts=tuple(artifacts),
-            seed=spec.seed,
-            peak_rss=_peak_rss(),
-            verdict=run.verdict,
-            comparison=None if run.comparison is None else run.comparison.to_json(),
-            **described(spec),
-        )
+            self._isolated = IsolatedExecutor(self._executor, self._batches)
+        return self._isolated
 
 
-def described(spec: RunSpec) -> dict[str, Any]:
-    """What a record says of its spec, so that it can be read without the batch file."""
-    return {
-        "engine": spec.engine,
-        "strategy": spec.strategy,
-        "bundle": Path(spec.bundle_path).name if spec.bundle_path else "",
-        "start_date": spec.start_date.isoformat(),
-        "end_date": spec.end_date.isoformat(),
-        "tags": spec.tags,
-    }
+def _tries_again(record: RunRecord, retries: RetrySpec, tries: int) -> bool:
+    return (
+        tries < retries.attempts
+        and record.status is RunStatus.FAILED
+        and record.error is not None
+        and record.error.category in retries.on
+    )
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _peak_rss() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+def backoff_seconds(retries: RetrySpec, tries: int, chance: Callable[[], float]) -> float:
+    """Seconds between attempt number ``tries`` and the next: doubled each time, half of it by chance."""
+    longest = retries.backoff * 2.0 ** min(tries - 1, 30)
+    return longest * (0.5 + 0.5 * chance()) if retries.jitter else longest

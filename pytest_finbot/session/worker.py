@@ -10,10 +10,11 @@ import pytest
 
 from pytest_finbot.config.manifest import runs_from_json
 from pytest_finbot.registry import open_registry
-from pytest_finbot.session.collecting import BatchCollection, categorize_by_hook
+from pytest_finbot.session.attempt import OpenBatch
+from pytest_finbot.session.cancelling import CancelWatch
+from pytest_finbot.session.collecting import BatchCollection
+from pytest_finbot.session.executing import ExecutingPlugin
 from pytest_finbot.session.gate import open_gate
-from pytest_finbot.session.items import RECORDER
-from pytest_finbot.session.recording import OpenBatch, RunRecorder
 
 if TYPE_CHECKING:
     from pytest_finbot.session.items import BatchFile
@@ -25,20 +26,26 @@ class WorkerPlugin:
     def __init__(self, config: pytest.Config, payload: str, worker: str) -> None:
         told = json.loads(payload)
         registry = open_registry(told["registry"], durability=told["durability"])
-        batches, specs = {}, {}
+        batches, specs, watches, only = {}, {}, {}, {}
         for batch in told["batches"]:
             path = Path(batch["path"])
             gate = open_gate(batch["gate"], registry)
-            batches[path] = OpenBatch(path, batch["batch_id"], Path(batch["output"]), gate)
-            specs[path] = runs_from_json(registry.manifest(batch["batch_id"]))
-        self._collection = BatchCollection(config, specs)
-        self._recorder = RunRecorder(
-            registry, batches, worker, categorize_by_hook(config), reruns=config.option.finbot_rerun
-        )
-        config.stash[RECORDER] = self._recorder
+            batch_id = batch["batch_id"]
+            batches[path] = OpenBatch(path, batch_id, Path(batch["output"]), gate, batch["resumed"])
+            plan = batch["plan"]
+            specs[path] = runs_from_json(registry.manifest(batch_id) if plan is None else registry.plan(plan))
+            watches[batch_id] = CancelWatch(registry.batch_folder(batch_id), batch["cancels_before"])
+            if batch["only"] is not None:
+                only[path] = batch["only"]
+        self._collection = BatchCollection(config, specs, only)
+        self._executing = ExecutingPlugin(config, registry, batches, worker, watches)
+        config.pluginmanager.register(self._executing, "finbot-executing")
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> BatchFile | None:
         return self._collection.file(file_path, parent)
 
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        self._collection.deselect(config, items)
+
     def pytest_sessionfinish(self) -> None:
-        self._recorder.close()
+        self._executing.close()

@@ -1,0 +1,232 @@
+"""One attempt at one run, executed and put into a record, in whatever process executes it."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytest_finbot.contracts import EngineResult, FloatArray, RunRecord, RunSpec, SessionArray
+from pytest_finbot.errors import RegistryError
+from pytest_finbot.pipeline.execute import Bounds, Log, execute
+from pytest_finbot.pipeline.failure import Categorize
+from pytest_finbot.registry.ids import run_id
+from pytest_finbot.registry.small_tables import keep_table
+from pytest_finbot.registry.tables import fills_columns, marks_columns, series_columns
+from pytest_finbot.reports.run_files import write_run_files
+from pytest_finbot.session.exit_guard import ExitGuard
+
+if TYPE_CHECKING:
+    from pytest_finbot.baselines.judge import Gate
+    from pytest_finbot.pipeline.outcome import RunOutcome
+    from pytest_finbot.registry.protocol import Registry
+
+
+@dataclass(frozen=True, slots=True)
+class OpenBatch:
+    """A begun batch as the processes that record into it know it."""
+
+    path: Path
+    batch_id: str
+    output: Path
+    gate: Gate | None = None
+    resumed: bool = False
+    """An earlier session recorded some of it."""
+
+    def run_folder(self, name: str) -> Path:
+        return self.output / "runs" / name
+
+
+class UnrecordedError(RegistryError):
+    """A run has ended, and what came of it could not be recorded."""
+
+    @classmethod
+    def of(cls, name: str, outcome: str, why: Exception | str) -> UnrecordedError:
+        return cls(f"run {name} {outcome}, but could not be recorded: {why}")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Which attempt at which run, since when (UTC), and by whom (``main``, ``gw0`` …)."""
+
+    batch: OpenBatch
+    spec: RunSpec
+    number: int
+    started_at: str
+    worker: str
+
+
+class Executor:
+    """Executes attempts in this process."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        categorize: Categorize | None = None,
+        guard: ExitGuard | None = None,
+        reruns: int = 0,
+    ) -> None:
+        self._registry = registry
+        self._categorize = categorize
+        self._guard = guard
+        self._reruns = reruns
+        self._kept_marks: tuple[FloatArray, SessionArray, tuple[str, ...], str] | None = None
+
+    def execute(self, attempt: Attempt, log: Log, bounds: Bounds = nullcontext) -> RunRecord:
+        """Execute the run and return its record, whose series and files are kept by then.
+
+        Raises UnrecordedError where those could not be written.
+        """
+        began = time.perf_counter()
+        spec = attempt.spec
+        with self._guard.run() if self._guard is not None else nullcontext():
+            run = execute(
+                spec,
+                log,
+                categorize=self._categorize,
+                gate=attempt.batch.gate,
+                reruns=self._reruns,
+                bounds=bounds,
+            )
+        try:
+            return self._record(attempt, run, began)
+        except (OSError, RegistryError) as error:
+            raise UnrecordedError.of(spec.name, _outcome(run), error) from error
+
+    def _marks(self, result: EngineResult) -> str:
+        """The object of the result's marks: one for every run on the same prices.
+
+        Runs of one window share one read-only array of prices; it is hashed once for all.
+        """
+        kept = self._kept_marks
+        if (
+            kept is not None
+            and kept[0] is result.mark
+            and kept[1] is result.sessions
+            and kept[2] == result.assets
+        ):
+            return kept[3]
+        name = self._registry.objects.put_table(marks_columns(result))
+        if not result.mark.flags.writeable and not result.sessions.flags.writeable:
+            self._kept_marks = (result.mark, result.sessions, result.assets, name)
+        return name
+
+    def _record(self, attempt: Attempt, run: RunOutcome, began: float) -> RunRecord:
+        batch, spec, result = attempt.batch, run.spec, run.result
+        objects = self._registry.objects
+        fingerprint = dict(run.fingerprint)
+        named: dict[str, str] = {}
+        counts: dict[str, int] = {}
+        small: dict[str, dict[str, list[Any]]] = {}
+        if run.market is not None and run.market.digest is not None:
+            digest = run.market.digest
+            objects.put_json(digest.hash, {symbol: dict(years) for symbol, years in digest.parts.items()})
+        if "code" in fingerprint:
+            # A table of module hashes is the same for thousands of runs; the record names it.
+            modules = fingerprint["code"]["modules"]
+            objects.put_json(fingerprint["code"]["hash"], modules)
+            fingerprint["code"] = {
+                key: value for key, value in fingerprint["code"].items() if key != "modules"
+            }
+        if result is not None:
+            named["series"] = keep_table(objects, "series", series_columns(result), small)
+            named["marks"] = self._marks(result)
+            if len(result.fills):
+                named["fills"] = keep_table(objects, "fills", fills_columns(result), small)
+            counts = {
+                "sessions": len(result.sessions),
+                "positions": int(np.count_nonzero(result.quantity)),
+                "fills": len(result.fills),
+            }
+        artifacts = write_run_files(
+            batch.run_folder(spec.name),
+            spec,
+            result=result,
+            market_values=None if run.books is None else run.books.market_values,
+            metrics=run.metrics,
+            undefined=run.undefined_metrics,
+            risk=run.risk,
+            costs=run.costs,
+        )
+        return RunRecord(
+            run_id=run_id(batch.batch_id, spec.name),
+            batch_id=batch.batch_id,
+            name=spec.name,
+            status=run.status,
+            attempt=attempt.number,
+            started_at=attempt.started_at,
+            finished_at=now(),
+            seconds=round(time.perf_counter() - began, 6),
+            worker=attempt.worker,
+            fingerprint=fingerprint,
+            error=run.error,
+            phases=tuple(run.phases),
+            metrics=run.metrics,
+            undefined_metrics=run.undefined_metrics,
+            checks=tuple(run.checks),
+            warnings=tuple(run.warnings),
+            rejected_orders=0 if result is None else len(result.rejected_orders),
+            counts=counts,
+            series=named.get("series"),
+            fills=named.get("fills"),
+            marks=named.get("marks"),
+            tables=small,
+            artifacts=tuple(artifacts),
+            seed=spec.seed,
+            peak_rss=_peak_rss(),
+            verdict=run.verdict,
+            comparison=None if run.comparison is None else run.comparison.to_json(),
+            **described(spec),
+        )
+
+
+def described(spec: RunSpec) -> dict[str, Any]:
+    """What a record says of its spec, so that it can be read without the batch file."""
+    return {
+        "engine": spec.engine,
+        "strategy": spec.strategy,
+        "bundle": Path(spec.bundle_path).name if spec.bundle_path else "",
+        "start_date": spec.start_date.isoformat(),
+        "end_date": spec.end_date.isoformat(),
+        "tags": spec.tags,
+    }
+
+
+def outcome_of(status: str, error: str | None, final_nav: Any) -> str:
+    """How a run ended, in words: for where its record cannot tell."""
+    if error is not None:
+        return f"ended with status {status} ({error})"
+    nav = f" (final NAV {final_nav:,.2f})" if isinstance(final_nav, float | int) else ""
+    return f"ended with status {status}{nav}"
+
+
+def _outcome(run: RunOutcome) -> str:
+    error = None if run.error is None else f"{run.error.category}: {run.error.message}"
+    return outcome_of(str(run.status), error, run.metrics.get("final_nav"))
+
+
+def record_outcome(record: RunRecord) -> str:
+    """:func:`outcome_of` a record that could not be kept."""
+    error = None if record.error is None else f"{record.error.category}: {record.error.message}"
+    return outcome_of(str(record.status), error, record.metrics.get("final_nav"))
+
+
+def now() -> str:
+    """The time as records have it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _peak_rss() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+Payload = Mapping[str, Any]
