@@ -31,6 +31,25 @@ class ParameterError(FinbotError):
     category = ErrorCategory.PARAMETER
 
 
+class MissingParameterError(ParameterError, KeyError):
+    """A strategy asked its run's ``params`` for a key that is not there.
+
+    A KeyError too, so that a strategy that expects one can go on. ``given``: the keys there are.
+    """
+
+    def __init__(self, key: object, given: Sequence[str]) -> None:
+        self.key = key
+        self.given = tuple(given)
+        # Both are what it is made again from, in another process.
+        super().__init__(key, self.given)
+
+    def __str__(self) -> str:
+        near = did_you_mean(self.key, self.given) if isinstance(self.key, str) else ""
+        known = ", ".join(sorted(self.given))
+        there = f" (given: {known})" if known else "; the run gives no params"
+        return f"params: the strategy needs the key {self.key!r}, which is missing{near}{there}"
+
+
 class EngineError(FinbotError):
     """An engine or strategy broke its contract, or its books do not add up."""
 

@@ -20,6 +20,7 @@ from pytest_finbot.engines.resolve import resolve_engine
 from pytest_finbot.errors import EngineError, RegressionError
 from pytest_finbot.market.store import load_market
 from pytest_finbot.pipeline.fingerprints import code_of, environment_of
+from pytest_finbot.pipeline.given_params import GivenParams
 from pytest_finbot.pipeline.outcome import RunOutcome
 from pytest_finbot.pipeline.rerun import check_determinism
 from pytest_finbot.strategies.factors import panel_factors
@@ -77,7 +78,7 @@ def simulate(run: RunOutcome) -> Counters:
         np.random.seed(spec.seed)
     # Their own copies: what a strategy does to its parameters or prices is no neighbour's matter,
     # and the record speaks of the run as it was asked for.
-    theirs = dataclasses.replace(spec, params=copy.deepcopy(spec.params))
+    theirs = dataclasses.replace(spec, params=GivenParams(copy.deepcopy(spec.params)))
     result = engine.run(theirs, dataclasses.replace(market, factors=dict(market.factors)))
     check_result(result, spec, market)
     run.result = result

@@ -1,13 +1,12 @@
-"""What an exception becomes in the record."""
+"""What an exception becomes in the record; its category has tests of its own."""
 
 import json
 
-import numpy as np
 import pytest
 
 from pytest_finbot.contracts import ErrorCategory
-from pytest_finbot.errors import DataError, EngineError, RunTimeoutError
-from pytest_finbot.pipeline.failure import MAX_MESSAGE, categorize, describe
+from pytest_finbot.errors import DataError, EngineError
+from pytest_finbot.pipeline.failure import MAX_MESSAGE, describe
 
 
 def raised(error):
@@ -15,26 +14,6 @@ def raised(error):
         raise error
     except BaseException as caught:  # noqa: BLE001
         return caught
-
-
-@pytest.mark.parametrize(
-    ("error", "phase", "category"),
-    [
-        (DataError("no prices"), "simulate", ErrorCategory.DATA),
-        (EngineError("wrong shape"), "market_data", ErrorCategory.ENGINE),
-        (RunTimeoutError("late"), "simulate", ErrorCategory.TIMEOUT),
-        (MemoryError(), "simulate", ErrorCategory.MEMORY),
-        (np._core._exceptions._ArrayMemoryError((1,), np.dtype(float)), "simulate", ErrorCategory.MEMORY),
-        (ImportError("no module named bt"), "simulate", ErrorCategory.ENVIRONMENT),
-        (KeyError("fast_period"), "simulate", ErrorCategory.ENGINE),
-        (ValueError("maximum leverage exceeded"), "simulate", ErrorCategory.ENGINE),
-        (RuntimeError("the room is full"), "simulate", ErrorCategory.ENGINE),
-        (OSError("gone"), "market_data", ErrorCategory.DATA),
-        (ZeroDivisionError(), "analytics", ErrorCategory.UNKNOWN),
-    ],
-)
-def test_type_decides_first_then_phase_and_words_never(error, phase, category):
-    assert categorize(error, phase) is category
 
 
 def test_our_own_errors_are_told_without_a_traceback():
