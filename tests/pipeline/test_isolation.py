@@ -1,6 +1,7 @@
 """A job in a child process: what it gives back, and that nothing it does outlives or harms its parent."""
 
 import contextlib
+import faulthandler
 import os
 import signal
 import subprocess
@@ -236,6 +237,53 @@ def test_a_deadline_ends_whatever_the_job_does(child_of, job):
     assert run(child, b"pid")[0].how == "finished"
 
 
+@pytest.mark.parametrize(
+    ("job", "function"), [("spin", "spin"), ("thread_and_join", "spin"), ("sleep", "sleep")]
+)
+def test_after_a_deadline_it_is_told_where_the_job_stood(child_of, job, function):
+    ended, _ = run(child_of(by_name), job.encode(), timeout=0.2)
+    assert f'File "{__file__}"' in ended.stack
+    assert f"in {function}\n" in ended.stack
+    assert ended.output.stderr == ""
+
+
+def test_a_job_that_took_the_handler_away_is_ended_without_a_word(child_of):
+    def work(job, say):
+        signal.signal(signal.SIGURG, signal.SIG_DFL)
+        time.sleep(60)
+
+    ended, _ = run(child_of(work), timeout=0.2)
+    assert (ended.how, ended.stack) == ("timeout", None)
+
+
+def test_a_watchdog_of_the_parent_does_not_stop_the_child(child_of):
+    faulthandler.dump_traceback_later(600)  # as pytest's own faulthandler_timeout does
+    try:
+        assert run(child_of(by_name), b"spin", timeout=0.2)[0].stack is not None
+        assert run(child_of(by_name), b"pid", timeout=10)[0].how == "finished"
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@on_linux
+def test_a_deadline_ends_a_job_that_starts_daemons_faster_than_one_can_look(child_of):
+    seconds = f"60.{os.getpid()}"
+
+    def work(job, say):
+        while True:
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork() == 0:
+                    os.execvp("sleep", ["sleep", seconds])
+                os._exit(0)
+            os.wait()
+
+    ended, _ = run(child_of(work), timeout=0.3)
+    assert ended.left_children > 1
+    table = subprocess.run(["ps", "-eo", "stat=,args="], capture_output=True, text=True).stdout
+    assert not [line for line in table.splitlines() if seconds in line and not line.startswith("Z")]
+
+
 @on_linux
 def test_a_deadline_ends_a_daemon_in_a_session_of_its_own(child_of):
     ended, (pid,) = run(child_of(by_name), b"daemon_and_sleep", timeout=0.3)
@@ -417,7 +465,7 @@ def test_two_children_do_not_hold_each_other_open(child_of):
     before = links()
     run(first, b"pid")
     ours = {name for name in links() - before if name.startswith(("socket:", "pipe:"))}
-    assert len(ours) == 3
+    assert len(ours) == 4
     assert not ours & set(run(second)[0].value.decode().splitlines())
 
 

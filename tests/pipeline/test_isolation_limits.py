@@ -57,7 +57,7 @@ def in_a_child(work):
     child = Child(lambda job, say: str(work()).encode())
     ended = child.run(b"", said=lambda message: None, timeout=20)
     child.close()
-    assert ended.how == "finished", ended.output.stderr
+    assert ended.how == "finished", ended.stack or ended.output.stderr
     return ended.value.decode()
 
 

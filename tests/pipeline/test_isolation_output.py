@@ -188,6 +188,7 @@ INNER = """
         print("job __stderr__", file=sys.__stderr__)
         os.write(1, b"job descriptor\\n")
         subprocess.run(["echo", "job child"], check=True)
+        ctypes.CDLL(None).printf(b"job C\\n")
         return b""
 
 
@@ -200,7 +201,7 @@ INNER = """
         ended = child.run(b"", said=lambda message: None)
         crashed = child.run(b"crash", said=lambda message: None)
         child.close()
-        assert ended.output.stdout == "job stdout\\njob descriptor\\njob child\\n"
+        assert ended.output.stdout == "job stdout\\njob descriptor\\njob child\\njob C\\n"
         assert ended.output.stderr == "job stderr\\njob __stderr__\\n"
         assert crashed.signal == "SIGSEGV"
         assert "Fatal Python error: Segmentation fault" in crashed.output.stderr
@@ -217,6 +218,7 @@ def test_inside_pytest_the_output_is_apart_whatever_pytest_captures(tmp_path, ca
             *("-p", "no:xdist", f"--capture={capture}", "-o", "log_cli=true", "test_inner.py"),
         ],
         cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
         capture_output=True,
         text=True,
     )

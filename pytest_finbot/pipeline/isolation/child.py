@@ -24,6 +24,8 @@ class Ended:
     ``value`` is what it returned, when finished. ``exit_code`` or ``signal`` ("SIGSEGV", …) say how
     its process died by itself. ``seconds`` from the call to the moment its end was known.
     ``left_children``: processes that the job had started, that still ran and were ended.
+    ``stack``: after a timeout, where each of its threads stood, innermost frame first; ``None``
+    where the process did not answer.
     """
 
     how: How
@@ -33,6 +35,7 @@ class Ended:
     seconds: float
     output: Output
     left_children: int
+    stack: str | None = None
 
 
 class Child:
@@ -81,6 +84,7 @@ class Child:
                     break
                 self._end()  # it died idle, before it knew of the job
             seconds = time.monotonic() - began
+            stack = process.stack() if how == "timeout" else None
             left = 0
             if not attendance.reusable:
                 left = process.end()
@@ -99,6 +103,7 @@ class Child:
             seconds,
             attendance.output(),
             left,
+            stack,
         )
 
     def close(self) -> None:

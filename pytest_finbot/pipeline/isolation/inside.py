@@ -32,6 +32,9 @@ from pytest_finbot.pipeline.isolation.channel import (
 # The system's own: ``os._exit`` may be a stand-in of the session, or of coverage.
 _exit: Callable[[int], NoReturn] = getattr(sys.modules.get("posix"), "_exit", os._exit)
 
+ASK_FOR_STACK = signal.SIGURG
+"""Makes the child write where its threads stand. Where foreign code took its handler away, it is ignored."""
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -47,6 +50,7 @@ class Ends:
     channel: socket.socket
     stdout: int
     stderr: int
+    stack: int
     begun: mmap.mmap
 
 
@@ -115,6 +119,8 @@ def _settle(ends: Ends, close: Iterable[int], mask: set[signal.Signals]) -> dict
     for name, stream in streams.items():
         setattr(sys, name, stream)
     faulthandler.enable(file=2)
+    # Not by dump_traceback_later: where pytest armed that in the parent, to touch it here waits for ever.
+    faulthandler.register(ASK_FOR_STACK, file=ends.stack, all_threads=True)
     _own_hooks()
     _own_logging()
     _own_signals(mask)
@@ -138,6 +144,7 @@ def _standard_streams(ends: Ends) -> dict[str, TextIO]:
     """Put 0, 1 and 2 where they belong, and text streams of their own on them."""
     # Where the parent has no 0, 1 or 2, these may be among them: above first, before any is overwritten.
     sources = [_above(os.open(os.devnull, os.O_RDONLY)), _above(ends.stdout), _above(ends.stderr)]
+    ends.stack = _above(ends.stack)
     if ends.channel.fileno() < 3:
         ends.channel = socket.socket(fileno=_above(ends.channel.detach()))
     for target, source in enumerate(sources):

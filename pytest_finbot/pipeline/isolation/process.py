@@ -15,11 +15,15 @@ from contextlib import ExitStack, contextmanager, suppress
 
 from pytest_finbot.pipeline.isolation.channel import Say
 from pytest_finbot.pipeline.isolation.descendants import end_tree
-from pytest_finbot.pipeline.isolation.inside import Ends, flush_c_streams, serve
+from pytest_finbot.pipeline.isolation.inside import ASK_FOR_STACK, Ends, flush_c_streams, serve
+from pytest_finbot.pipeline.isolation.output import Collected
 
 _HELD = (signal.SIGINT, signal.SIGTERM)
 _PATIENCE = 5.0
 """Seconds to wait for a killed process; the kernel may hold one that waits for a lost disk."""
+
+_ANSWER = 0.1
+"""Seconds in which a process must begin to say where it stands; a fifth of that between two words of it."""
 
 _open_here: set[int] = set()
 """The parent's ends of all processes: none is for a younger sibling to inherit."""
@@ -62,10 +66,11 @@ class Process:
             its.enter_context(channel)
             self.stdout, stdout = _pipe(mine, its)
             self.stderr, stderr = _pipe(mine, its)
-            self._fds = {self.channel.fileno(), self.stdout, self.stderr}
+            self._stack, stack = _pipe(mine, its)
+            self._fds = {self.channel.fileno(), self.stdout, self.stderr, self._stack}
             if isinstance(self.selector, selectors.EpollSelector):
                 self._fds.add(self.selector.fileno())
-            ends = Ends(self.owner, channel, stdout, stderr, self.begun)
+            ends = Ends(self.owner, channel, stdout, stderr, stack, self.begun)
             not_its = {*close, *_open_here, *self._fds}
             _flush()
             self.pid = _fork()
@@ -78,9 +83,12 @@ class Process:
                 mine.callback(os.close, self.pidfd)
                 self.selector.register(self.pidfd, selectors.EVENT_READ)
                 self._fds.add(self.pidfd)
-            for fd in (self.channel, self.stdout, self.stderr):
-                os.set_blocking(fd if isinstance(fd, int) else fd.fileno(), False)
+            self.channel.setblocking(False)
+            self.selector.register(self.channel, selectors.EVENT_READ)
+            for fd in (self.stdout, self.stderr):
+                os.set_blocking(fd, False)
                 self.selector.register(fd, selectors.EVENT_READ)
+            os.set_blocking(self._stack, False)
             _open_here.update(self._fds)
             self._mine = mine.pop_all()
 
@@ -95,6 +103,22 @@ class Process:
             return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
         except ChildProcessError:
             return self._wait(os.WNOHANG)
+
+    def stack(self) -> str | None:
+        """Where its threads stand, as the interpreter writes it; ``None`` where it does not answer."""
+        if self.dead():
+            return None
+        os.kill(self.pid, ASK_FOR_STACK)
+        written = Collected()
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._stack, selectors.EVENT_READ)
+            until = time.monotonic() + _ANSWER
+            while (rest := until - time.monotonic()) > 0:
+                if selector.select(rest):
+                    if not written.read(self._stack):
+                        break
+                    until = min(until, time.monotonic() + _ANSWER / 5)
+        return written.text() or None
 
     def leave(self, grace: float) -> None:
         """Tell an idle process to go; end it where it does not within ``grace`` seconds."""
