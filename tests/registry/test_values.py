@@ -186,7 +186,7 @@ class Unknown:
         ({"x": float("nan")}, "config.x is nan; expected a finite number"),
         ([np.float64("inf")], "config[0] is inf; expected a finite number"),
         ({"x": np.array([[1.0, 2.0], [3.0, np.nan]])}, "config.x[1, 1] is nan; expected a finite number"),
-        (np.datetime64("NaT"), "config is NaT; expected a date"),
+        (np.datetime64("NaT", "D"), "config is NaT; expected a date"),
         (pd.NaT, ".NaTType, which cannot be kept"),
         (Decimal("NaN"), "config is Decimal('NaN'); expected a finite number"),
         ({1: "x"}, "config has the key 1 of type int; expected text"),
