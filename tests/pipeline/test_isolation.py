@@ -355,6 +355,20 @@ def test_a_process_killed_from_outside_during_a_job_died(child_of):
     assert (ended.how, ended.signal) == ("died", "SIGKILL")
 
 
+def test_a_job_that_kills_a_process_in_use_is_not_begun_again(child_of, tmp_path):
+    def work(job, say):
+        if job:
+            with (tmp_path / "begun").open("ab") as file:
+                file.write(job)
+            os._exit(3)
+        return b""
+
+    child = child_of(work)
+    assert run(child)[0].how == "finished"
+    assert run(child, b"once")[0].exit_code == 3
+    assert (tmp_path / "begun").read_bytes() == b"once"
+
+
 @pytest.mark.parametrize("seen_late", [False, True])
 def test_a_process_killed_while_idle_costs_no_job(child_of, monkeypatch, seen_late):
     child = child_of(by_name)

@@ -71,12 +71,12 @@ def test_what_allocates_beyond_the_bound_gets_a_memory_error_and_can_say_so(gree
             with memory_bound(64 * MIB):
                 greedy()
         except MemoryError as error:
-            kept = np.ones(20 * MIB)  # the bound is gone, though the error still holds what was allocated
+            kept = np.ones(10 * MIB)  # the bound is gone, though the error still holds what was allocated
             assert resource.getrlimit(resource.RLIMIT_DATA) == before
             return f"{error.__traceback__.tb_next.tb_frame.f_code.co_name} {len(kept)}"
         return "no error"
 
-    assert in_a_child(work) == f"{greedy.__name__} {20 * MIB}"
+    assert in_a_child(work) == f"{greedy.__name__} {10 * MIB}"
 
 
 def test_within_the_bound_nothing_happens():

@@ -1,6 +1,7 @@
 """What a job prints: kept with the job, bounded, and never mixed with what its parent prints."""
 
 import ctypes
+import fcntl
 import logging
 import os
 import subprocess
@@ -77,6 +78,24 @@ def test_what_was_printed_is_there_when_the_time_is_up():
 
     ended = Child(work).run(b"", said=lambda message: None, timeout=0.2)
     assert (ended.how, ended.output.stdout) == ("timeout", "waiting\n")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pipes have one size elsewhere")
+@pytest.mark.parametrize("status", [None, 3])
+def test_output_in_a_large_pipe_is_complete_at_the_end(status):
+    def work(job, say):
+        fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, 1 << 20)
+        os.write(1, b"x" * 900_000 + b" last")
+        if status is not None:
+            os._exit(status)
+        return b""
+
+    child = Child(work)
+    ended = child.run(b"", said=lambda message: None)
+    child.close()
+    assert ended.exit_code == status
+    assert ended.output.stdout.endswith("xxx last")
+    assert ended.output.cut == 900_005 - KEPT_START - KEPT_END
 
 
 def test_log_records_and_warnings_are_part_of_stderr(printed):

@@ -12,7 +12,7 @@ import pytest
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
 PARENT = """
-    import os, subprocess, sys, time
+    import os, signal, subprocess, sys, time
     from pytest_finbot.pipeline.isolation import Child
 
     def work(job, say):
@@ -25,6 +25,7 @@ PARENT = """
     def said(message):
         print(message.decode(), flush=True)
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     child = Child(work)
 """
 

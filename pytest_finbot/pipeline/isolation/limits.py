@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 
 _STATUS = "/proc/self/status"
 
@@ -37,23 +36,31 @@ def current_data() -> int:
     raise OSError("no VmData in it")
 
 
-@contextmanager
-def memory_bound(limit: int | None) -> Iterator[None]:
+def memory_bound(limit: int | None) -> AbstractContextManager[None]:
     """Within, this process may allocate ``limit`` bytes more than it holds now.
 
     An allocation beyond it is a MemoryError. Afterwards the former limit stands again, so that
     what happened can be told. Meant for a child process: the limit holds for all its threads.
     Without effect where ``limit`` is ``None`` or :func:`memory_limit_available` has a reason.
     """
-    if limit is None or memory_limit_available() is not None:
-        yield
-        return
-    import resource
+    return nullcontext() if limit is None or memory_limit_available() is not None else _Bound(limit)
 
-    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    bounds = [current_data() + limit, *(bound for bound in (soft, hard) if bound != resource.RLIM_INFINITY)]
-    resource.setrlimit(resource.RLIMIT_DATA, (min(bounds), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+class _Bound(AbstractContextManager[None]):
+    """Leaving it allocates nothing: there may be nothing left to allocate, and it must be left."""
+
+    def __init__(self, limit: int) -> None:
+        import resource
+
+        self._limit = limit
+        self._set = resource.setrlimit
+        self._kind = resource.RLIMIT_DATA
+        self._before = resource.getrlimit(resource.RLIMIT_DATA)
+        self._unbounded = resource.RLIM_INFINITY
+
+    def __enter__(self) -> None:
+        others = [bound for bound in self._before if bound != self._unbounded]
+        self._set(self._kind, (min([current_data() + self._limit, *others]), self._before[1]))
+
+    def __exit__(self, *raised: object) -> None:
+        self._set(self._kind, self._before)
