@@ -47,9 +47,8 @@ _POOLS: Final = frozenset({"concurrent", "joblib", "loky"})
 _BY_CLASS_NAME: Final = {
     # A pool of threads breaks when preparing a thread raised: no process died.
     "BrokenThreadPool": None,
-    "BrokenProcessPool": ErrorCategory.CRASH,
-    "TerminatedWorkerError": ErrorCategory.CRASH,
     "BrokenExecutor": ErrorCategory.CRASH,
+    "TerminatedWorkerError": ErrorCategory.CRASH,
 }
 """By name, because importing the modules that define them would take longer than a run."""
 

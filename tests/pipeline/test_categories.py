@@ -96,12 +96,12 @@ class HaltError(BaseException):
 
 # ------------------------------------------------------------------------------- the table
 
-LokyTerminatedError = like(
-    "TerminatedWorkerError", "joblib.externals.loky.process_executor", concurrent.futures.BrokenExecutor
-)
-OldLokyTerminatedError = like("TerminatedWorkerError", "loky.process_executor", RuntimeError)
+JoblibTerminatedError = like("TerminatedWorkerError", "joblib.externals.loky.process_executor", RuntimeError)
+LokyTerminatedError = like("TerminatedWorkerError", "loky.process_executor", RuntimeError)
+LokyBrokenError = like("BrokenPool", "loky.process_executor", concurrent.futures.process.BrokenProcessPool)
+OursAndTheirsError = like("OursAndTheirsError", "theirs", EngineError, RuntimeError)
 TorchOutOfMemoryError = like("OutOfMemoryError", "torch.cuda", RuntimeError)
-NameAlikeError = like("BrokenProcessPool", "strategies.swimming", ValueError)
+NameAlikeError = like("TerminatedWorkerError", "strategies.unions", ValueError)
 ArrowCapacityError = pa.lib.ArrowCapacityError
 
 TABLE = [
@@ -119,6 +119,7 @@ TABLE = [
     ("checks", RegistryError("read-only"), ENVIRONMENT),
     ("simulate", FinbotError("out of memory"), UNKNOWN),
     ("simulate", EngineError("Unable to allocate 3.2 GiB"), ENGINE),
+    ("simulate", OursAndTheirsError("out of memory"), ENGINE),
     # A type of others that means one thing.
     *((phase, MemoryError(), MEMORY) for phase in ALL_PHASES),
     ("simulate", np._core._exceptions._ArrayMemoryError((10,), np.dtype(float)), MEMORY),
@@ -133,10 +134,11 @@ TABLE = [
     ("simulate", concurrent.futures.process.BrokenProcessPool("a child died"), CRASH),
     ("risk", concurrent.futures.BrokenExecutor("a child died"), CRASH),
     ("simulate", LokyTerminatedError("a worker was stopped"), CRASH),
-    ("simulate", OldLokyTerminatedError("a worker was stopped"), CRASH),
+    ("simulate", JoblibTerminatedError("a worker was stopped"), CRASH),
+    ("simulate", LokyBrokenError("a worker was stopped"), CRASH),
     # No process dies with a pool of threads, and a name alone is nobody's type.
     ("simulate", concurrent.futures.thread.BrokenThreadPool("its initializer raised"), ENGINE),
-    ("simulate", NameAlikeError("the pool is broken"), ENGINE),
+    ("simulate", NameAlikeError("the contract was ended"), ENGINE),
     # Words, on types that say nothing.
     ("simulate", RuntimeError("Unable to allocate 3.2 GiB"), MEMORY),
     ("market_data", RuntimeError("Unable to allocate 3.2 GiB for an array with shape (9, 9)"), MEMORY),
@@ -167,6 +169,7 @@ TABLE = [
     ("simulate", KeyError("out of memory"), ENGINE),
     ("simulate", NotImplementedError("out of memory"), ENGINE),
     ("market_data", FileNotFoundError(errno.ENOENT, "No such file", "out of memory"), DATA),
+    ("market_data", OSError(errno.EIO, "Input/output error", "out of memory"), DATA),
     # The phase.
     ("simulate", KeyError("fast_period"), ENGINE),
     ("simulate", AssertionError("NAV mismatch"), ENGINE),
@@ -399,6 +402,12 @@ class MutinousOSError(OSError):
         raise RuntimeError("no errno")
 
 
+class CauselessError(FinbotError):
+    @property
+    def __cause__(self):
+        raise RuntimeError("no cause")
+
+
 class SlipperyText(str):
     __slots__ = ()
 
@@ -467,6 +476,22 @@ def test_whatever_an_exception_does_it_is_told_with_its_place(error, category):
         assert type(text) is str
         assert len(text) < MAX_TRACEBACK + 200
         text.encode()
+
+
+def test_an_error_of_ours_that_hides_its_cause_is_told_by_its_message():
+    info = describe(raised(CauselessError("x")), "simulate")
+    assert (info.category, info.message, info.traceback) == (UNKNOWN, "x", None)
+
+
+def test_a_package_whose_name_begins_like_ours_keeps_its_frames():
+    import pytest_finbot
+
+    theirs = Path(pytest_finbot.__file__).parents[1] / "pytest_finbot_extras" / "engine.py"
+    names = {}
+    exec(compile("import json\ndef decide():\n    json.loads('{')\n", theirs, "exec"), names)
+    error = raised_by(names["decide"])
+    error.__traceback__ = error.__traceback__.tb_next  # as if called by us, and by no test
+    assert "in decide" in describe(error, "simulate").traceback
 
 
 @pytest.mark.parametrize("kind", [MutinousError, OddCategoryError])
@@ -569,6 +594,9 @@ def test_a_hook_that_fails_in_a_run_fails_nothing_else(strategy_of):
     outcome = strategy_of("def decide(spec, market):\n    raise ValueError('mine')\n", hook_raises)
     assert outcome.error.category is ENGINE
     assert outcome.error.message.startswith("mine\n")
+    of_the_run, of_the_hook = outcome.error.traceback.split("Of the hook")
+    assert "mine" in of_the_run
+    assert "mine" not in of_the_hook
     assert [phase.status for phase in outcome.phases][:3] == ["success", "failed", "skipped"]
     assert outcome.phases[1].reason == "ValueError: mine"
 
