@@ -105,32 +105,32 @@ class Filling:
         )
 
     def _row(self, batch: int, batch_name: int, run: IndexedRun) -> tuple[object, ...]:
-        facts, word = run.facts, self._word
+        name, attempt, facts, segment, offset, length = run
+        said, status, category, verdict, engine, strategy, tags, started_at, seconds, *parts, metrics = facts
+        known, word = self._words.get, self._word  # numbers begin at 1
+        named = known(name) or word(name)
         return (
             batch,
-            self._track(word(run.name), batch_name),
-            None if facts.run_id is None else plain(facts.run_id),
-            run.attempt,
-            word(facts.status),
-            None if facts.category is None else word(facts.category),
-            None if facts.verdict is None else word(facts.verdict),
-            word(facts.engine),
-            word(facts.strategy),
-            word(facts.tags),
-            facts.started_at,
-            facts.seconds,
-            None if facts.config is None else word(facts.config),
-            None if facts.data is None else word(facts.data),
-            None if facts.code is None else word(facts.code),
-            None if facts.environment is None else word(facts.environment),
-            None if facts.series is None else word(facts.series),
-            *facts.metrics,
-            word(run.segment),
-            run.offset,
-            run.length,
+            self._tracks.get((named, batch_name)) or self._track(named, batch_name),
+            None if said is None else plain(said),
+            attempt,
+            known(status) or word(status),
+            None if category is None else known(category) or word(category),
+            None if verdict is None else known(verdict) or word(verdict),
+            known(engine) or word(engine),
+            known(strategy) or word(strategy),
+            known(tags) or word(tags),
+            started_at,
+            seconds,
+            *[None if part is None else known(part) or word(part) for part in parts],
+            *metrics,
+            known(segment) or word(segment),
+            offset,
+            length,
         )
 
     def _word(self, text: str) -> int:
+        """The number of a text, given out at its first use."""
         known = self._words.get(text)
         if known is not None:
             return known
@@ -138,35 +138,30 @@ class Filling:
         if kept != text:
             number = self._word(kept)
         else:
-            row = (
-                self._connection.execute("SELECT id FROM words WHERE word = ?", (kept,)).fetchone()
-                if self._look_up
-                else None
-            )
-            if row is None:
+            number = self._number("words", "word = ?", text)
+            if not number:
                 self._last_word += 1
-                self._new_words.append((self._last_word, kept))
-            number = self._last_word if row is None else row[0]
+                number = self._last_word
+                self._new_words.append((number, text))
         self._words[text] = number
         return number
 
     def _track(self, name: int, batch_name: int) -> int:
-        known = self._tracks.get((name, batch_name))
-        if known is not None:
-            return known
-        row = (
-            self._connection.execute(
-                "SELECT id FROM tracks WHERE name = ? AND batch_name = ?", (name, batch_name)
-            ).fetchone()
-            if self._look_up
-            else None
-        )
-        if row is None:
+        """The number of a run's name in batches of a name."""
+        number = self._number("tracks", "name = ? AND batch_name = ?", name, batch_name)
+        if not number:
             self._last_track += 1
-            self._new_tracks.append((self._last_track, name, batch_name))
-        number: int = self._last_track if row is None else row[0]
+            number = self._last_track
+            self._new_tracks.append((number, name, batch_name))
         self._tracks[name, batch_name] = number
         return number
+
+    def _number(self, table: str, condition: str, *values: object) -> int:
+        """What the table has it under, 0 where it has not."""
+        if not self._look_up:
+            return 0
+        row = self._connection.execute(f"SELECT id FROM {table} WHERE {condition}", values).fetchone()  # noqa: S608
+        return 0 if row is None else int(row[0])
 
     def _last(self, table: str) -> int:
         (last,) = self._connection.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()  # noqa: S608

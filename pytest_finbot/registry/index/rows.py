@@ -24,6 +24,7 @@ from pytest_finbot.registry.segments import Line, segment_name
 from pytest_finbot.registry.strict_json import decode
 
 METRICS = ("final_nav", "total_return", "cagr", "sharpe", "max_drawdown", "trades")
+_NOTHING: Mapping[str, Any] = {}
 _UTC_LENGTH = len("2026-11-21T09:15:02.123+00:00")
 
 
@@ -46,7 +47,7 @@ class Facts(NamedTuple):
     code: str | None
     environment: str | None
     series: str | None
-    metrics: tuple[float | None, ...]
+    metrics: list[float | None]
 
 
 class IndexedRun(NamedTuple):
@@ -101,37 +102,37 @@ class _Reading(_Folding):
         self.environments: dict[tuple[Any, ...], str | None] = {}
 
     def _final(self, segment: int, line: Line, *, own: bool) -> None:
-        super()._final(segment, line, own=own)
-        final = self.finals[line.value["name"]]
-        if final.segment == segment and final.offset == line.offset:
-            self.facts[line.value["name"]] = self._facts(line.value, final.category, final.verdict)
+        _Folding._final(self, segment, line, own=own)
+        name = line.value["name"]
+        final = self.finals[name]
+        if final.offset == line.offset and final.segment == segment:
+            self.facts[name] = self._facts(line.value, final.category, final.verdict)
 
     def _facts(self, record: dict[str, Any], category: str, verdict: str) -> Facts:
-        fingerprint = record.get("fingerprint")
-        parts = fingerprint if isinstance(fingerprint, dict) else {}
-        found = record.get("metrics")
-        metrics = found if isinstance(found, dict) else {}
-        tags = record.get("tags")
-        said = record.get("run_id")
+        get = record.get
+        fingerprint = get("fingerprint")
+        part = fingerprint.get if isinstance(fingerprint, dict) else _NOTHING.get
+        found = get("metrics")
+        metric = found.get if isinstance(found, dict) else _NOTHING.get
+        values = [metric(name) for name in METRICS]
+        tags, said = get("tags"), get("run_id")
         derived = run_id(self.batch_id, record["name"], record["attempt"])
         return Facts(
-            said if isinstance(said, str) and said != derived else None,
+            said if said != derived and isinstance(said, str) else None,
             record["status"],
             category or None,
             verdict or None,
-            _text(record.get("engine")) or "",
-            _text(record.get("strategy")) or "",
-            json.dumps([tag for tag in tags if isinstance(tag, str)])
-            if tags and isinstance(tags, list)
-            else "[]",
-            utc(record.get("started_at")) or "",
-            _real(record.get("seconds")) or 0.0,
-            _text(parts.get("config")),
-            _hash_of(parts.get("data")),
-            _hash_of(parts.get("code")),
-            self._environment(parts.get("environment")),
-            _text(record.get("series")),
-            tuple(_real(metrics.get(name)) for name in METRICS),
+            _text(get("engine")) or "",
+            _text(get("strategy")) or "",
+            _tags(tags) if tags else "[]",
+            utc(get("started_at")) or "",
+            _real(get("seconds")) or 0.0,
+            _text(part("config")),
+            _hash_of(part("data")),
+            _hash_of(part("code")),
+            self._environment(part("environment")),
+            _text(get("series")),
+            [value if type(value) is float else _real(value) for value in values],
         )
 
     def _environment(self, versions: object) -> str | None:
@@ -246,7 +247,7 @@ def utc(text: object) -> str | None:
     """A time as records have it; one in another zone is turned, one without is taken as UTC."""
     if not isinstance(text, str):
         return None
-    if len(text) == _UTC_LENGTH and text.endswith("+00:00") and text[10] == "T":
+    if len(text) == _UTC_LENGTH and text.endswith("+00:00") and text[10] == "T" and text.isascii():
         return text
     try:
         return utc_text(datetime.fromisoformat(text))
@@ -260,6 +261,10 @@ def _time_in(batch_id: str) -> str:
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _tags(tags: object) -> str:
+    return json.dumps([tag for tag in tags if isinstance(tag, str)]) if isinstance(tags, list) else "[]"
 
 
 def _real(value: object) -> float | None:
