@@ -1,19 +1,17 @@
 """A job in a child process: what it gives back, and that nothing it does outlives or harms its parent."""
 
 import contextlib
-import faulthandler
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pytest_finbot.pipeline.isolation import Child, available
+from pytest_finbot.pipeline.isolation import Child
 from pytest_finbot.pipeline.isolation.process import Process
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
@@ -256,15 +254,6 @@ def test_a_job_that_took_the_handler_away_is_ended_without_a_word(child_of):
     assert (ended.how, ended.stack) == ("timeout", None)
 
 
-def test_a_watchdog_of_the_parent_does_not_stop_the_child(child_of):
-    faulthandler.dump_traceback_later(600)  # as pytest's own faulthandler_timeout does
-    try:
-        assert run(child_of(by_name), b"spin", timeout=0.2)[0].stack is not None
-        assert run(child_of(by_name), b"pid", timeout=10)[0].how == "finished"
-    finally:
-        faulthandler.cancel_dump_traceback_later()
-
-
 @on_linux
 def test_a_deadline_ends_a_job_that_starts_daemons_faster_than_one_can_look(child_of):
     seconds = f"60.{os.getpid()}"
@@ -413,159 +402,3 @@ def test_an_error_in_the_parent_ends_the_job_and_goes_on(child_of):
         run(child, said=said)
     wait_until_gone(*seen)
     assert child.pid is None
-
-
-@pytest.mark.parametrize("missing", [["pidfd_open"], ["pidfd_open", "waitid"]])
-def test_it_works_where_the_system_does_not_tell_of_a_death(child_of, monkeypatch, missing):
-    for name in missing:
-        monkeypatch.delattr(os, name, raising=False)
-    child = child_of(by_name)
-    hows = [
-        run(child, job, timeout=timeout)[0].how
-        for job, timeout in ((b"pid", 10), (b"exit_3", 10), (b"spin", 0.2), (b"pid", 10))
-    ]
-    assert hows == ["finished", "died", "timeout", "finished"]
-    assert run(child, b"crash")[0].signal == "SIGSEGV"
-    child.close()
-
-
-@on_linux
-def test_no_process_and_no_descriptor_is_left_after_200_jobs(child_of):
-    def children():
-        return Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
-
-    def descriptors():
-        return sorted(os.listdir("/proc/self/fd"))
-
-    child = child_of(by_name)
-    run(child, b"exit_0")
-    before = children(), descriptors()
-    jobs = (b"pid", b"exit_0", b"kill_itself", b"leave_a_child", b"pid", b"raise_an_error", b"spin", b"pid")
-    for job in jobs * 25:
-        run(child, job, timeout=0.02 if job == b"spin" else None)
-    child.close()
-    assert (children(), descriptors()) == before
-
-
-def test_a_close_lets_the_process_go(child_of):
-    child = child_of(by_name)
-    pid = int(run(child, b"pid")[0].value)
-    child.close()
-    wait_until_gone(pid)
-    child.close()
-    assert run(child, b"pid")[0].how == "finished"  # a child may be used again
-
-
-def test_descriptors_of_the_parent_are_not_held(child_of):
-    read, write = os.pipe()
-    child = child_of(by_name, close=[write])
-    run(child, b"pid")
-    os.close(write)
-    os.set_blocking(read, False)
-    assert os.read(read, 1) == b""  # all writers are gone, while the child lives
-    os.close(read)
-
-
-@on_linux
-def test_two_children_do_not_hold_each_other_open(child_of):
-    def links():
-        found = set()
-        for fd in os.listdir("/proc/self/fd"):
-            with contextlib.suppress(FileNotFoundError):  # the one that lists them
-                found.add(os.readlink(f"/proc/self/fd/{fd}"))
-        return found
-
-    first, second = child_of(by_name), child_of(lambda job, say: "\n".join(links()).encode())
-    before = links()
-    run(first, b"pid")
-    ours = {name for name in links() - before if name.startswith(("socket:", "pipe:"))}
-    assert len(ours) == 4
-    assert not ours & set(run(second)[0].value.decode().splitlines())
-
-
-def test_a_copy_that_a_job_makes_of_its_process_gives_no_second_result(child_of):
-    def work(job, say):
-        forked = os.fork()
-        if forked:
-            os.waitpid(forked, 0)
-        return b"copy" if forked == 0 else b"original"
-
-    child = child_of(work)
-    assert [run(child)[0].value for _ in range(3)] == [b"original"] * 3
-
-
-def test_a_job_that_closes_the_channel_ends_with_its_own_words(child_of):
-    def work(job, say):
-        os.closerange(3, 256)
-        return b""
-
-    ended, _ = run(child_of(work), timeout=10)
-    assert (ended.how, ended.exit_code) == ("died", 1)
-    assert "Bad file descriptor" in ended.output.stderr
-
-
-def test_the_child_exits_by_the_systems_own_exit(child_of, monkeypatch):
-    def refuse(status):
-        raise AssertionError("the session's stand-in")
-
-    monkeypatch.setattr(os, "_exit", refuse)
-    ended, _ = run(child_of(by_name), b"raise_an_error")
-    assert ended.exit_code == 1
-    assert "stand-in" not in ended.output.stderr
-
-
-def test_a_thread_of_the_parent_neither_warns_nor_blocks(child_of, recwarn):
-    stop = threading.Event()
-
-    def print_much():
-        while not stop.wait(0.0001):
-            sys.stdout.write("")
-
-    threads = [threading.Thread(target=print_much) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
-        child = child_of(lambda job, say: str(threading.active_count()).encode())
-        for _ in range(5):
-            ended, _ = run(child, timeout=10)
-            assert (ended.how, ended.value) == ("finished", b"1")
-            child.close()
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-    assert not list(recwarn)
-
-
-def test_the_child_has_its_own_group_and_default_signals_and_no_input(child_of, monkeypatch):
-    def work(job, say):
-        assert os.getpgid(0) == os.getpid()
-        assert sys.stdin.read() == ""
-        handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)]
-        assert handlers == [signal.SIG_DFL] * 3
-        assert not signal.pthread_sigmask(signal.SIG_BLOCK, []) & {signal.SIGINT, signal.SIGTERM}
-        return b"yes"
-
-    former = signal.signal(signal.SIGUSR1, lambda number, frame: None)
-    try:
-        assert run(child_of(work))[0].value == b"yes"
-    finally:
-        signal.signal(signal.SIGUSR1, former)
-
-
-def test_a_child_belongs_to_the_process_that_made_it(child_of):
-    child = child_of(by_name)
-    run(child, b"pid")
-    pid = child.pid
-    forked = os.fork()
-    if forked == 0:
-        child.close()
-        os._exit(0)
-    os.waitpid(forked, 0)
-    assert run(child, b"pid")[0].value == str(pid).encode()
-
-
-def test_where_there_is_no_fork_it_says_so(monkeypatch):
-    assert available() is None
-    monkeypatch.delattr(os, "fork")
-    assert available() == f"this platform ({sys.platform}) has no os.fork"

@@ -7,6 +7,9 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 
 _STATUS = "/proc/self/status"
+_M_MMAP_THRESHOLD = -3
+_LARGE = 1 << 20
+"""Bytes from which on a block is large. Smaller ones are cheaper to keep than to ask for again."""
 
 
 def memory_limit_available() -> str | None:
@@ -52,6 +55,7 @@ class _Bound(AbstractContextManager[None]):
     def __init__(self, limit: int) -> None:
         import resource
 
+        _give_large_blocks_back()
         self._limit = limit
         self._set = resource.setrlimit
         self._kind = resource.RLIMIT_DATA
@@ -64,3 +68,17 @@ class _Bound(AbstractContextManager[None]):
 
     def __exit__(self, *raised: object) -> None:
         self._set(self._kind, self._before)
+
+
+def _give_large_blocks_back() -> None:
+    """Make the C library return every larger block to the system when it is freed.
+
+    It would keep them in its heap, where Python's small objects could go on to live one by one, each
+    after a failed attempt at more memory: a process at its bound would crawl for minutes before it
+    fails. glibc only; others have no such setting.
+    """
+    import ctypes
+
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGE)
