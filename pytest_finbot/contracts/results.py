@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from pytest_finbot.contracts.types import FloatArray, IntArray, SessionArray
 
 
@@ -31,6 +29,8 @@ class Fills:
     @classmethod
     def none(cls) -> Fills:
         """No trades at all."""
+        import numpy as np
+
         whole, real = np.empty(0, np.int64), np.empty(0, np.float64)
         return cls(whole, whole, real, real, real, real)
 
@@ -102,6 +102,8 @@ class EngineResult:
 
         ``start_cash`` is the capital before the first session's fills (currency).
         """
+        import numpy as np
+
         shape = (len(sessions), len(assets))
         return cls(
             sessions=sessions,

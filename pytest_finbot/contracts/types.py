@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-SessionArray = npt.NDArray[np.datetime64]
+    FloatArray = npt.NDArray[np.float64]
+    IntArray = npt.NDArray[np.int64]
+    SessionArray = npt.NDArray[np.datetime64]
+else:
+    # Importing NumPy would cost the `finbot` command more than its answer, and only type
+    # checkers ask what these are.
+    FloatArray = IntArray = SessionArray = Any
 
 PERIODS_PER_YEAR = 252
 """Sessions a year, the field's convention for annualising."""

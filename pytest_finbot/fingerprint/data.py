@@ -6,8 +6,6 @@ import hashlib
 import itertools
 from collections.abc import Iterable, Mapping
 
-import numpy as np
-
 from pytest_finbot.contracts import DataDigest, FloatArray, SessionArray
 from pytest_finbot.fingerprint.canonical import sha256_of_json
 
@@ -24,6 +22,8 @@ def data_digest(
     [T, N]. A difference between two digests then names the symbol and the year without the
     data having been kept.
     """
+    import numpy as np
+
     days = sessions.astype("datetime64[D]").astype("<i8")
     years = sessions.astype("datetime64[Y]").astype(np.int64) + 1970
     starts = np.flatnonzero(np.r_[True, years[1:] != years[:-1]]) if len(years) else np.empty(0, np.int64)

@@ -15,18 +15,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from pytest_finbot.errors import RegistryError
 from pytest_finbot.fingerprint import sha256_of_json
 from pytest_finbot.registry.durable import make_folder, telling, write_file
 from pytest_finbot.registry.strict_json import decode, encode
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
     import pyarrow as pa
 
-Column = npt.NDArray[Any]
+    Column = npt.NDArray[Any]
+else:  # NumPy is for those who put or get a table, not for who only asks about records
+    Column = Any
 """One-dimensional: float64, int64, datetime64[D], or text (dtype U, or objects all of str)."""
 
 _Kind = Literal["float64", "int64", "date", "text"]
@@ -159,6 +159,8 @@ def _tampered(path: Path) -> RegistryError:
 
 def _checked(columns: Mapping[str, Column]) -> list[tuple[str, _Kind, Column]]:
     """Each column with its kind: contiguous, little-endian, one NaN and one zero."""
+    import numpy as np
+
     checked: list[tuple[str, _Kind, Column]] = []
     lengths = set()
     for name, column in columns.items():
@@ -188,6 +190,8 @@ def _checked(columns: Mapping[str, Column]) -> list[tuple[str, _Kind, Column]]:
 
 
 def _hash(checked: list[tuple[str, _Kind, Column]]) -> str:
+    import numpy as np
+
     # The head says how long each column is, so no two tables give the same bytes.
     head = [[name, kind, len(values)] for name, kind, values in checked]
     digest = hashlib.sha256(b"finbot-table 1\n" + json.dumps(head).encode() + b"\n")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_finbot.registry.fold import BatchFold
 from pytest_finbot.registry.liveness import Hold
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 
 class Objects(Protocol):
