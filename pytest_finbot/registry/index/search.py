@@ -6,7 +6,7 @@ import json
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -28,24 +28,18 @@ _BATCHES = (
 _NEWEST_BATCH = " ORDER BY b.created_at DESC, b.batch_id DESC"
 
 # CROSS JOIN keeps SQLite to this order: runs by time, and the names only to settle equal times.
-_PICK = (
-    "SELECT r.number FROM runs r CROSS JOIN batches b ON b.number = r.batch "
+_RUNS = (  # in the order of RunRow; texts by their numbers
+    "SELECT r.run_id, b.batch_id, b.name, n.word, r.attempt, r.status, r.category, r.verdict, r.engine, "
+    "r.strategy, r.tags, r.started_at, r.seconds, r.config, r.data, r.code, r.environment, r.series, "
+    "r.final_nav, r.total_return, r.cagr, r.sharpe, r.max_drawdown, r.trades, b.revision "
+    "FROM runs r CROSS JOIN batches b ON b.number = r.batch "
     "CROSS JOIN tracks t ON t.id = r.track CROSS JOIN words n ON n.id = t.name "
 )
-_NEWEST_RUN = " ORDER BY r.started_at DESC, b.batch_id DESC, n.word DESC"
-_OLDEST_RUN = " ORDER BY r.started_at, b.batch_id, n.word"
 _HASHES = ("config", "data", "code", "environment", "series")
-_WORDS = ("status", "category", "verdict", "engine", "strategy", "tags", *_HASHES)
-_RUNS = (  # in the order of RunRow
-    "SELECT r.run_id, b.batch_id, b.name, n.word, r.attempt, w_status.word, w_category.word, "
-    "w_verdict.word, w_engine.word, w_strategy.word, w_tags.word, r.started_at, r.seconds, "
-    "w_config.word, w_data.word, w_code.word, w_environment.word, w_series.word, r.final_nav, "
-    "r.total_return, r.cagr, r.sharpe, r.max_drawdown, r.trades, b.revision "
-    "FROM ({picked}) p CROSS JOIN runs r ON r.number = p.number "
-    "CROSS JOIN batches b ON b.number = r.batch CROSS JOIN tracks t ON t.id = r.track "
-    "CROSS JOIN words n ON n.id = t.name"
-    + "".join(f" LEFT JOIN words w_{part} ON w_{part}.id = r.{part}" for part in _WORDS)
-)
+_WORD_COLUMNS = (5, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17)
+_NEWEST_RUN = " ORDER BY r.started_at DESC, b.batch_id DESC, n.word DESC LIMIT ? OFFSET ?"
+_WORDS_AT_ONCE = 500
+"""Values a statement may have in every SQLite: 999."""
 
 
 class Place(NamedTuple):
@@ -176,9 +170,7 @@ def _batch_row(row: Sequence[Any]) -> BatchRow:
 
 def runs(connection: sqlite3.Connection, wanted: RunFilter, limit: int | None, offset: int) -> list[RunRow]:
     """Newest first."""
-    where = _of_runs(wanted)
-    picked = f"{_PICK}{where}{_NEWEST_RUN} LIMIT ? OFFSET ?"
-    return _fetch(connection, picked, (*where.values, _limit(limit), _offset(offset)))
+    return _fetch(connection, _of_runs(wanted), limit, offset)
 
 
 def count_runs(connection: sqlite3.Connection, wanted: RunFilter) -> int:
@@ -188,7 +180,9 @@ def count_runs(connection: sqlite3.Connection, wanted: RunFilter) -> int:
 
 def run(connection: sqlite3.Connection, wanted: str) -> RunRow | None:
     number = _number_of(connection, plain(wanted))
-    return None if number is None else _fetch(connection, "SELECT ? AS number", (number,))[0]
+    where = _Where()
+    where.add("r.number = ?", number)
+    return None if number is None else _fetch(connection, where)[0]
 
 
 def place(connection: sqlite3.Connection, wanted: str) -> Place | None:
@@ -218,34 +212,37 @@ def by_hash(connection: sqlite3.Connection, digest: str, limit: int | None) -> l
         f"SELECT number FROM runs WHERE {part} IN ({words})"  # noqa: S608 - fixed names
         for part in _HASHES
     )
-    picked = f"{_PICK} WHERE r.number IN ({either}){_NEWEST_RUN} LIMIT ?"
-    return _fetch(connection, picked, (*(wanted, f"{wanted}g") * 5, _limit(limit)))
+    where = _Where()
+    where.add(f"r.number IN ({either})", *(wanted, f"{wanted}g") * len(_HASHES))
+    return _fetch(connection, where, limit)
 
 
 def latest(connection: sqlite3.Connection, batch_name: str | None) -> list[RunRow]:
-    where = _Where()
+    """Newest first."""
+    tracks = _Where()
     if batch_name is not None:
-        where.add("t.batch_name = (SELECT id FROM words WHERE word = ?)", batch_name)
+        tracks.add("t.batch_name = (SELECT id FROM words WHERE word = ?)", batch_name)
     # The newest of a track are looked up in its index: as many steps as there are names.
     newest = (
         "SELECT r.number FROM runs r JOIN batches b ON b.number = r.batch WHERE r.track = t.id "
         "ORDER BY r.started_at DESC, b.batch_id DESC LIMIT 1"
     )
-    picked = f"SELECT ({newest}) AS number FROM tracks t{where}"  # noqa: S608 - fixed text
-    return _fetch(connection, picked, where.values)
+    where = _Where()
+    where.add(f"r.number IN (SELECT ({newest}) FROM tracks t{tracks})", *tracks.values)  # noqa: S608
+    return _fetch(connection, where)
 
 
 def history(
     connection: sqlite3.Connection, name: str, batch_name: str | None, limit: int | None
 ) -> list[RunRow]:
     """Oldest first; with ``limit`` the newest so many."""
-    where = _Where()
-    where.add("t.name = (SELECT id FROM words WHERE word = ?)", name)
+    tracks = _Where()
+    tracks.add("t.name = (SELECT id FROM words WHERE word = ?)", name)
     if batch_name is not None:
-        where.add("t.batch_name = (SELECT id FROM words WHERE word = ?)", batch_name)
-    tracks = f"SELECT t.id FROM tracks t{where}"  # noqa: S608 - fixed text
-    picked = f"{_PICK} WHERE r.track IN ({tracks}){_NEWEST_RUN} LIMIT ?"
-    return _fetch(connection, picked, (*where.values, _limit(limit)), _OLDEST_RUN)
+        tracks.add("t.batch_name = (SELECT id FROM words WHERE word = ?)", batch_name)
+    where = _Where()
+    where.add(f"r.track IN (SELECT t.id FROM tracks t{tracks})", *tracks.values)  # noqa: S608
+    return _fetch(connection, where, limit)[::-1]
 
 
 def near_run_ids(connection: sqlite3.Connection, wanted: str) -> list[str]:
@@ -309,14 +306,33 @@ def _of_runs(wanted: RunFilter) -> _Where:
 
 
 def _fetch(
-    connection: sqlite3.Connection, picked: str, values: Sequence[object], order: str = _NEWEST_RUN
+    connection: sqlite3.Connection, where: _Where, limit: int | None = None, offset: int = 0
 ) -> list[RunRow]:
-    return [_run_row(row) for row in connection.execute(_RUNS.format(picked=picked) + order, values)]
+    """Newest first."""
+    found = connection.execute(
+        f"{_RUNS}{where}{_NEWEST_RUN}", (*where.values, _limit(limit), _offset(offset))
+    ).fetchall()
+    word = _words(connection, found)
+    return [_run_row(list(row), word) for row in found]
 
 
-def _run_row(row: Sequence[Any]) -> RunRow:
-    values = list(row)
+def _words(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> dict[int | None, str]:
+    """The texts of ``rows`` by their numbers: there are fewer of them than of rows, so no join."""
+    numbers = sorted({row[column] for row in rows for column in _WORD_COLUMNS} - {None})
+    found: dict[int | None, str] = {}
+    for at in range(0, len(numbers), _WORDS_AT_ONCE):
+        some = numbers[at : at + _WORDS_AT_ONCE]
+        marks = ", ".join("?" * len(some))
+        found.update(
+            connection.execute(f"SELECT id, word FROM words WHERE id IN ({marks})", some)  # noqa: S608
+        )
+    return found
+
+
+def _run_row(values: list[Any], word: Mapping[int | None, str]) -> RunRow:
     said, batch_id, _, name, attempt = values[:5]
+    for column in _WORD_COLUMNS:
+        values[column] = word.get(values[column])
     values[0] = run_id(batch_id, name, attempt) if said is None else said
     values[5] = RunStatus(values[5])
     values[10] = () if values[10] == "[]" else tuple(json.loads(values[10]))
