@@ -1,0 +1,294 @@
+"""Registries into one: a union of their files, for each has one writer or is named by its content.
+
+First everything is compared, so that what cannot be one is refused before anything is copied.
+Then objects are copied, then segments, then a new batch's manifest: whoever reads meanwhile
+never sees a record whose objects are missing. What is there already is left alone, so a merge
+that was killed is finished by repeating it.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pytest_finbot.errors import RegistryError
+from pytest_finbot.registry.durable import make_folder, sync_folder, telling, write_file
+from pytest_finbot.registry.files import FilesRegistry
+from pytest_finbot.registry.layout import MANIFEST, MARKER, segments
+from pytest_finbot.registry.liveness import LOCK, is_alive
+from pytest_finbot.registry.objects import ObjectStore
+from pytest_finbot.registry.strict_json import decode
+from pytest_finbot.registry.upkeep.lock import upkeep_lock
+from pytest_finbot.registry.upkeep.object_files import object_files
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class MergeReport:
+    """What a merge came to. All counts are 0 where everything was there already."""
+
+    batches: int
+    """Batches that are new."""
+    segments: int
+    """Segments that are new, in new batches or in known ones."""
+    grown: int
+    """Segments of which there was only the beginning."""
+    objects: int
+    """Objects that are new."""
+    mended: int
+    """Objects that were damaged and are whole in another registry."""
+    logs: int
+    """Logs that are new or have more lines now."""
+    running: tuple[str, ...]
+    """Batches that ran meanwhile, as ``<registry>: <batch>``: merge again when they are over."""
+
+
+def existing_source(folder: Path) -> FilesRegistry:
+    """The registry in ``folder``, to merge from; none is made.
+
+    Raises RegistryError where there is none, or it is somebody else's or of a newer version.
+    """
+    if not (folder / MARKER).is_file():
+        raise RegistryError(f"there is no registry in {folder}: it has no {MARKER}")
+    return FilesRegistry(folder)
+
+
+def merge(target: FilesRegistry, others: Sequence[FilesRegistry]) -> MergeReport:
+    """Copy into ``target`` what ``others`` have and it has not; ``others`` are not changed.
+
+    A batch that runs in one of them is copied as far as it is recorded now. Everything is on
+    the disk when this returns. Raises RegistryError, with nothing copied, where one of
+    ``others`` is the target, or a batch has in two of them another manifest or a segment with
+    other lines; also where something cannot be read or written.
+    """
+    for other in others:
+        with telling("read", other.root):
+            if os.path.samefile(other.root, target.root):
+                raise RegistryError(f"{other.root} is the registry to merge into; name another one")
+    with upkeep_lock(target.root):
+        return _Merging(target, tuple(others)).merge()
+
+
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """The first ``size`` bytes of ``source``, which ``target`` has not all of."""
+
+    source: Path
+    target: Path
+    size: int
+
+
+@dataclass(slots=True)
+class _Merging:
+    target: FilesRegistry
+    others: tuple[FilesRegistry, ...]
+    counts: Counter[str] = field(default_factory=Counter)
+    running: list[str] = field(default_factory=list)
+
+    def merge(self) -> MergeReport:
+        conflicts: list[str] = []
+        # Sizes are taken here, before the objects: what is recorded later may name later objects.
+        plans = [(batch_id, self._plan(batch_id, conflicts)) for batch_id in self._batch_ids()]
+        if conflicts:
+            more = f"; and {len(conflicts) - 1:,} more files differ" if len(conflicts) > 1 else ""
+            raise RegistryError(f"nothing was merged: {conflicts[0]}{more}")
+        for other in self.others:
+            self._objects(other)
+        for batch_id, copies in plans:
+            self._batch(batch_id, copies)
+        return MergeReport(
+            **{
+                name: self.counts[name]
+                for name in ("batches", "segments", "grown", "objects", "mended", "logs")
+            },
+            running=tuple(self.running),
+        )
+
+    # ------------------------------------------------------------------------- comparing
+
+    def _batch_ids(self) -> list[str]:
+        return sorted({batch_id for other in self.others for batch_id in other.batch_ids()})
+
+    def _holders(self, batch_id: str) -> list[Path]:
+        """The batch's folder in each of the others that has it."""
+        folders = [other.batch_folder(batch_id) for other in self.others]
+        return [folder for folder in folders if (folder / MANIFEST).is_file()]
+
+    def _plan(self, batch_id: str, conflicts: list[str]) -> list[_Copy]:
+        """What to copy of a batch, its manifest last."""
+        home = self.target.batch_folder(batch_id)
+        longest: dict[str, tuple[Path, int]] = {}
+        for folder in (home, *self._holders(batch_id)):
+            for path in (*(segments(folder) if folder.is_dir() else ()), folder / MANIFEST):
+                with telling("read", path):
+                    if not path.exists():
+                        continue  # a new batch, or what a killed merge left of it
+                    size = path.stat().st_size
+                    known = longest.setdefault(path.name, (path, size))
+                    same_length = path.name != MANIFEST or size == known[1]
+                    if not same_length or not _begin_alike(path, known[0], min(size, known[1])):
+                        what = "another manifest" if path.name == MANIFEST else "other lines"
+                        conflicts.append(
+                            f"batch {batch_id} has {what} in {path} than in {known[0]}; one of them was "
+                            "changed, or two batches have one id"
+                        )
+                    elif size > known[1]:
+                        longest[path.name] = (path, size)
+        names = sorted(longest, key=lambda name: (name == MANIFEST, name))
+        return [
+            _Copy(longest[name][0], home / name, longest[name][1])
+            for name in names
+            if longest[name][0].parent != home
+        ]
+
+    # --------------------------------------------------------------------------- copying
+
+    def _objects(self, other: FilesRegistry) -> None:
+        series = self.target.root / "series"
+        written: Path | None = None
+        for path, digest in object_files(other.root / "series"):
+            if digest is None:
+                continue
+            target = series / path.parent.name / path.name
+            if written is not None and written != target.parent:
+                sync_folder(written)
+                written = None
+            with telling("copy object", path):
+                if target.is_file() and target.stat().st_size > 0:
+                    os.utime(target)  # in use again, lest a prune takes it before it is named
+                    if filecmp.cmp(path, target, shallow=False) or self._is_whole(
+                        self.target.objects, target
+                    ):
+                        continue
+                    if not self._is_whole(other.objects, path):
+                        continue  # damaged here and there: verify tells
+                    self.counts["mended"] += 1
+                else:
+                    self.counts["objects"] += 1
+                make_folder(target.parent, durable=True)
+                _copy(_Copy(path, target, path.stat().st_size), keep_time=False)
+                written = target.parent
+        if written is not None:
+            sync_folder(written)
+
+    def _is_whole(self, objects: ObjectStore, path: Path) -> bool:
+        import pyarrow as pa
+
+        try:
+            if path.suffix == ".json":
+                objects.get_json(path.stem, verify=True)
+            else:
+                objects.get_table(path.stem, verify=True)
+        except (RegistryError, ValueError, TypeError, KeyError, pa.ArrowException):
+            return False
+        return True
+
+    def _batch(self, batch_id: str, copies: list[_Copy]) -> None:
+        home = self.target.batch_folder(batch_id)
+        at_work_here = is_alive(home) is True
+        with telling("merge into", home):
+            make_folder(home, durable=True)
+            for copy in copies:
+                grows = copy.target.exists()
+                if grows and at_work_here:
+                    continue  # its writer has it open; told below
+                if copy.target.name == MANIFEST:
+                    sync_folder(home)
+                _copy(copy, keep_time=True)
+                kind = "batches" if copy.target.name == MANIFEST else "grown" if grows else "segments"
+                self.counts[kind] += 1
+            sync_folder(home)
+            for folder in self._holders(batch_id):
+                if not at_work_here:
+                    self._logs(folder, home)
+                alive = is_alive(folder)
+                if alive:
+                    self.running.append(f"{folder.parents[3]}: {batch_id}")
+                elif alive is False and not (home / LOCK).exists():
+                    # Known to be over there, so that it is known here: a lock that nobody holds.
+                    write_file(home / LOCK, b"", durable=True)
+        if at_work_here:
+            self.running.append(f"{self.target.root}: {batch_id}")
+
+    def _logs(self, folder: Path, home: Path) -> None:
+        logs = folder / "logs"
+        for path in sorted(logs.glob("*.jsonl")) if logs.is_dir() else ():
+            target = home / "logs" / path.name
+            theirs, ours = path.read_bytes(), target.read_bytes() if target.exists() else b""
+            merged = _merged_log(ours, theirs)
+            if merged != ours:
+                make_folder(target.parent, durable=True)
+                write_file(target, merged, durable=True)
+                self.counts["logs"] += 1
+
+
+def _merged_log(ours: bytes, theirs: bytes) -> bytes:
+    """The longer log where it goes on with the other; else the lines of both, by time.
+
+    A batch that went on in two registries has two logs of one name. They are for people, and
+    no line of either is lost.
+    """
+    if ours.startswith(theirs):
+        return ours
+    if theirs.startswith(ours):
+        return theirs
+    lines = Counter(ours.splitlines()) | Counter(theirs.splitlines())
+    return b"".join(line + b"\n" for line in sorted(lines.elements(), key=lambda line: (_at(line), line)))
+
+
+def _at(line: bytes) -> str:
+    try:
+        value = decode(line)
+    except ValueError:
+        return ""
+    at = value.get("at") if isinstance(value, dict) else None
+    return at if isinstance(at, str) else ""
+
+
+def _begin_alike(one: Path, other: Path, size: int) -> bool:
+    """Whether the first ``size`` bytes are the same."""
+    if one == other:
+        return True
+    with ExitStack() as stack:
+        files = [stack.enter_context(path.open("rb")) for path in (one, other)]
+        while size > 0:
+            blocks = [file.read(min(_BLOCK, size)) for file in files]
+            if blocks[0] != blocks[1] or not blocks[0]:
+                return False
+            size -= len(blocks[0])
+    return True
+
+
+def _blocks(path: Path, size: int) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while size > 0:
+            block = file.read(min(_BLOCK, size))
+            if not block:
+                raise OSError(f"{path} became shorter")
+            yield block
+            size -= len(block)
+
+
+def _copy(copy: _Copy, *, keep_time: bool) -> None:
+    """Copy through a draft beside it, synced; the caller syncs the folder. Raises OSError."""
+    target = copy.target
+    draft = target.with_name(f".{target.name}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
+    try:
+        with draft.open("xb") as file:
+            for block in _blocks(copy.source, copy.size):
+                file.write(block)
+            file.flush()
+            os.fsync(file.fileno())
+        if keep_time:
+            found = copy.source.stat()
+            os.utime(draft, ns=(found.st_atime_ns, found.st_mtime_ns))
+        os.replace(draft, target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
