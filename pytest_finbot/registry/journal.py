@@ -340,6 +340,7 @@ class Journal:
         if batch.writer is None:
             batch.writer = self.registry.open_writer(batch_id, WRITER)
         batch.writer.append(kind, payload, sync)
+        batch.known.wrote(batch.writer.path, {"kind": kind, **payload})
         if kind == "begin":
             batch.begun = str(payload["at"])
 

@@ -56,6 +56,12 @@ class KnownRuns:
             for line in self._new_lines(path):
                 self._take(line)
 
+    def wrote(self, path: Path, line: dict[str, Any]) -> None:
+        """Take a line that this process has just appended to its own segment, without reading it."""
+        with telling("read", path):
+            self._read[path] = path.stat().st_size
+        self._take(line)
+
     def _new_lines(self, path: Path) -> Iterator[dict[str, Any]]:
         read = self._read.get(path, 0)
         with telling("read", path):

@@ -139,6 +139,8 @@ def _metrics(metrics: Any, where: str) -> dict[str, Any]:
 
 def number_of(value: Any, what: str) -> Any:
     """A metric's value: NumPy's as Python's; None and text as they are. Refuses what is not finite."""
+    if type(value) is float and math.isfinite(value):
+        return value
     if isinstance(value, np.generic):
         value = value.item()
     if value is None or isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):

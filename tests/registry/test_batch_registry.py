@@ -1,11 +1,13 @@
 """What a script gets from a BatchRegistry: nothing is lost, nothing is made up."""
 
 import enum
+import errno
 import json
 import os
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -165,6 +167,19 @@ def test_an_attempt_number_that_is_taken_becomes_the_next_one(registry, root):
     assert registry.get_batch(batch_id).failed == 1
 
 
+def test_a_record_that_another_process_is_just_writing_is_known_when_it_is_whole(registry, root):
+    batch_id = registry.create_batch("core", ["a", "b"])
+    line = json.dumps(
+        {"v": 1, "kind": "run", "name": "a", "status": "success", "attempt": 5, "finished_at": "1"}
+    )
+    with next((root / "batches").rglob(batch_id)).joinpath("other-1.jsonl").open("w") as file:
+        file.write(line[:40])
+        file.flush()
+        succeed(registry, batch_id, "b")
+        file.write(line[40:] + "\n")
+    assert succeed(registry, batch_id, "a") == [f"{batch_id}/a#6"]
+
+
 def test_a_failure_without_a_category_counts_as_unknown(registry, root):
     batch_id = registry.create_batch("core", ["a", "b", "c", "d", "e"])
     registry.add_item_result(batch_id, {"name": "a", "status": "failed"})
@@ -208,8 +223,16 @@ def test_newest_first_is_by_time_and_not_by_name(registry, root):
     assert [row.name for row in registry.list_batches(offset=5)] == []
 
 
-def test_times_without_a_zone_are_utc(registry, root, monkeypatch):
+@pytest.fixture
+def own_zone():
+    yield
+    time.tzset()
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the machine's zone cannot be set")
+def test_times_without_a_zone_are_utc(registry, root, own_zone, monkeypatch):
     monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
     manifested(root, "batch-20260301T080000Z-000000", "core", "2026-03-01T08:00:00.000+00:00")
     naive, aware = datetime(2026, 3, 1, 8), datetime(2026, 3, 1, 8, tzinfo=UTC)
     newyork = datetime(2026, 3, 1, 3, tzinfo=timezone(timedelta(hours=-5)))
@@ -476,6 +499,21 @@ def test_a_deleted_batch_is_gone_at_once_and_no_other_is_touched(registry, root)
             ask(gone)
     with pytest.raises(RegistryError, match="there is no batch"):
         succeed(registry, gone, "a")
+
+
+def test_a_deletion_that_fails_half_way_leaves_no_half_batch(registry, root, monkeypatch):
+    batch_id = registry.create_batch("core", ["a"])
+    succeed(registry, batch_id, "a")
+
+    def full(folder):
+        next(folder.glob("*.jsonl")).unlink()
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("shutil.rmtree", full)
+    with pytest.raises(RegistryError, match=r"cannot delete the batch in .*: Input/output error"):
+        registry.delete(batch_id)
+    assert not registry.batch_exists(batch_id)
+    assert (registry.list_batches(), registry.problems()) == ([], ())
 
 
 def test_a_batch_whose_script_died_can_be_cancelled_and_then_deleted(registry):

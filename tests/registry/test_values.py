@@ -233,6 +233,12 @@ def test_what_is_written_reads_as_what_it_is():
     }
 
 
+def test_whole_numbers_that_other_readers_of_json_would_round_are_text():
+    assert to_json(2**53 - 1) == 2**53 - 1
+    assert to_json(2**53) == {"$int": "0x20000000000000"}
+    assert to_json(-(2**53)) == {"$int": "-0x20000000000000"}
+
+
 def test_reading_an_enum_imports_nothing_and_gives_the_plain_value_instead(tmp_path, monkeypatch):
     (tmp_path / "finbot_evil.py").write_text("raise AssertionError('it was imported')")
     monkeypatch.syspath_prepend(tmp_path)
