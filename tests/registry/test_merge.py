@@ -204,6 +204,14 @@ def test_the_files_of_a_batch_at_work_here_are_left_to_its_writers(tmp_path):
     assert files(target) == before
 
 
+def test_an_object_that_is_there_already_is_young_again_lest_a_prune_takes_it_before_it_is_named(tmp_path):
+    target, other = open_registry(tmp_path / "target"), small(tmp_path / "other", names=("a",))
+    path = target.objects.path_of(target.objects.put_table(table(ord("a"))))
+    os.utime(path, (0, 0))
+    merge(target, [other])
+    assert path.stat().st_mtime > 0
+
+
 def test_logs_that_went_different_ways_keep_every_line(tmp_path):
     one = small(tmp_path / "one")
     two = copied(one, tmp_path / "two")
@@ -289,6 +297,7 @@ def test_killed_at_any_file_no_reader_sees_a_batch_without_its_objects_and_a_rep
             break
         assert done.returncode == -signal.SIGKILL
         for batch_id in target.batch_ids():
+            assert folds(target)[batch_id] == folds(other)[batch_id]
             for record in target.fold(batch_id).records():
                 target.objects.get_table(record["series"], verify=True)
         merge(target, [other])

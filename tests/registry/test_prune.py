@@ -214,6 +214,7 @@ def test_objects_that_torn_deleted_and_repeated_records_name_stay(registry):
 def test_young_objects_stay_for_their_record_is_yet_to_come(registry):
     digest = registry.objects.put_table(table(1))
     batch(registry, 300)
+    assert prune(registry, keep_last=0).objects == 0
     assert prune(registry, keep_last=0, apply=True).objects == 0
     assert objects(registry) == {digest}
     assert prune(registry, keep_last=0, apply=True, now=datetime.now(UTC) + 2 * DAY).objects == 1
