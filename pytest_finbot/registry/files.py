@@ -72,11 +72,11 @@ class FilesRegistry:
 
         ``at``: as it was then, a time as records have it (their ``started_at``).
         """
-        plans = [plan for plan in self.plans(batch_id) if at is None or plan[0] <= at]
-        created = self._created(batch_id)
-        if not plans:
-            return created
-        return created | self.plan(plans[-1][1])
+        manifest = self._created(batch_id)
+        for began, digest in self.plans(batch_id):
+            if at is None or began <= at:
+                manifest |= self.plan(digest)
+        return manifest
 
     def plan_anew(self, changed: Mapping[str, Any]) -> str:
         """Keep what a session that goes on with a batch does otherwise, and return its hash.

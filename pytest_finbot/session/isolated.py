@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import faulthandler
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -26,8 +24,6 @@ from pytest_finbot.strategies.resolve import BUILT_IN as STRATEGIES
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 _MOST_TRACE = 20_000
 """Characters of what a dying interpreter said that go into the record."""
-_EARLY = 0.1
-"""Seconds before its time is up at which a run tells where it stands."""
 
 
 def isolates(spec: RunSpec) -> bool:
@@ -116,16 +112,10 @@ class IsolatedExecutor:
         def log(kind: str, payload: Mapping[str, Any], *, flush: bool = True) -> None:
             say(json.dumps({"kind": kind, "payload": dict(payload), "flush": flush}).encode())
 
-        if spec.timeout is not None:
-            faulthandler.dump_traceback_later(
-                max(spec.timeout - _EARLY, spec.timeout / 2), file=sys.__stderr__ or sys.stderr
-            )
         try:
             record = self._executor.execute(attempt, log, lambda: _bounds(spec))
         except UnrecordedError as error:
             return json.dumps({"unrecorded": str(error)}).encode()
-        finally:
-            faulthandler.cancel_dump_traceback_later()
         return json.dumps({"record": record_to_json(record)}, allow_nan=False).encode()
 
 
@@ -205,7 +195,7 @@ def _ended_record(attempt: Attempt, ended: Ended, story: _Story) -> RunRecord:
             phase=story.phase,
             type=kind,
             message=message,
-            traceback=_last_words(ended.output.stderr),
+            traceback=_last_words(ended),
             expected=True,
         ),
         phases=phases,
@@ -238,12 +228,15 @@ def _left(children: int) -> str:
     return f"it left {children} child process{plural} behind, which were ended with it"
 
 
-def _last_words(stderr: str) -> str | None:
-    """The interpreter's own traceback, where it wrote one when it was ended or crashed.
+def _last_words(ended: Ended) -> str | None:
+    """Where the run stood when it was ended or crashed, as far as its interpreter told.
 
     It has the innermost frame first; those from our package on are how the run was called.
     """
-    for mark in ("Timeout (", "Fatal Python error:", "Traceback (most recent call last):"):
+    if ended.stack:
+        return "\n".join(_theirs(ended.stack.splitlines()))[:_MOST_TRACE].rstrip()
+    stderr = ended.output.stderr
+    for mark in ("Fatal Python error:", "Traceback (most recent call last):"):
         at = stderr.rfind(mark)
         if at >= 0:
             words = stderr[at:].encode("utf-8", "backslashreplace").decode()

@@ -32,8 +32,10 @@ class WorkerPlugin:
             gate = open_gate(batch["gate"], registry)
             batch_id = batch["batch_id"]
             batches[path] = OpenBatch(path, batch_id, Path(batch["output"]), gate, batch["resumed"])
-            plan = batch["plan"]
-            specs[path] = runs_from_json(registry.manifest(batch_id) if plan is None else registry.plan(plan))
+            planned = registry.manifest(batch_id)
+            if batch["plan"] is not None:  # this session's, whose line is not written yet
+                planned |= registry.plan(batch["plan"])
+            specs[path] = runs_from_json(planned)
             watches[batch_id] = CancelWatch(registry.batch_folder(batch_id), batch["cancels_before"])
             if batch["only"] is not None:
                 only[path] = batch["only"]

@@ -212,3 +212,15 @@ def test_a_segment_that_was_removed_meanwhile_is_told(registry):
     shutil.rmtree(registry.root)
     with pytest.raises(RegistryError, match="gw0-.*removed meanwhile"):
         writer.append("run", {"name": "a"})
+
+
+def test_plans_add_up(registry):
+    batch = create(registry, source="a.yaml")
+    for at, changed in (("2", {"description": "x", "source": "b.yaml"}), ("3", {"description": "y"})):
+        plan = registry.plan_anew(changed)
+        writer = registry.open_writer(batch, "main")
+        writer.append("begin", {"at": at, "expected": ["a"], "deselected": 0, "runs": plan})
+        writer.close()
+    assert (registry.manifest(batch)["description"], registry.manifest(batch)["source"]) == ("y", "b.yaml")
+    assert registry.manifest(batch, at="2")["description"] == "x"
+    assert "description" not in registry.manifest(batch, at="1")

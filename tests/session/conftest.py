@@ -75,6 +75,15 @@ class Project:
 
         return json.loads((self.output / "batch_summary.json").read_text(), parse_constant=refuse)
 
+    def lines(self, path: Path) -> list[dict]:
+        """The JSON lines of a file, whole ones."""
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    def recorded(self) -> list[dict]:
+        """Every line of every segment of the one batch there is, in the order of the segments."""
+        [folder] = (self.path / ".finbot").glob("batches/*/*/*")
+        return [line for path in sorted(folder.glob("*.jsonl")) for line in self.lines(path)]
+
     def rows(self) -> dict[str, dict[str, str]]:
         with (self.output / "batch_summary.csv").open(newline="") as file:
             return {row["run"]: row for row in csv.DictReader(file)}

@@ -16,10 +16,13 @@ NEIGHBOURS = """\
 WORKERS = pytest.mark.parametrize("workers", ["0", "2"])
 
 
-def run_with(project, code, workers):
+def run_with(project, code, workers, *options):
     project.write("ours.py", code)
     project.batch(NEIGHBOURS)
-    return project.pytest("-n", workers)
+    return project.pytest("-n", workers, *options)
+
+
+INLINE = ("--finbot-isolation", "inline")
 
 
 def neighbours_are_whole(project):
@@ -103,6 +106,25 @@ def test_a_run_that_skips_itself_is_not_excused(project, workers):
     assert neighbours_are_whole(project)["status"] == "failed"
 
 
+@WORKERS
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("os._exit(0)", "exit status 0 in phase simulate"),
+        ("os._exit(3)", "exit status 3 in phase simulate"),
+        ("os.kill(os.getpid(), 9)", "ended by SIGKILL*in phase simulate"),
+        ("ctypes.string_at(0)", "ended by SIGSEGV in phase simulate"),
+    ],
+)
+def test_a_run_that_ends_its_process_costs_only_itself(project, how, words, workers):
+    result = run_with(project, f"import ctypes, os\n\ndef bad(spec, market):\n    {how}\n", workers)
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines([f"crash in simulate: its process*{words}"])
+    bad = neighbours_are_whole(project)
+    assert (bad["error"]["category"], bad["error"]["phase"]) == ("crash", "simulate")
+    assert [phase["name"] for phase in bad["phases"]] == ["market_data", "simulate"]
+
+
 def test_a_run_that_kills_its_worker_costs_only_itself(project):
     code = """
     import os
@@ -110,7 +132,7 @@ def test_a_run_that_kills_its_worker_costs_only_itself(project):
     def bad(spec, market):
         os._exit(3)
     """
-    result = run_with(project, code, "2")
+    result = run_with(project, code, "2", *INLINE)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*died while it executed run bad*"])
     bad = neighbours_are_whole(project)
@@ -120,7 +142,7 @@ def test_a_run_that_kills_its_worker_costs_only_itself(project):
 
 @pytest.mark.parametrize("how", ["os._exit(0)", "os._exit(3)"])
 def test_a_run_that_would_end_the_only_process_is_a_crash(project, how):
-    result = run_with(project, f"import os\n\ndef bad(spec, market):\n    {how}\n", "0")
+    result = run_with(project, f"import os\n\ndef bad(spec, market):\n    {how}\n", "0", *INLINE)
     result.assert_outcomes(passed=2, failed=1)
     assert neighbours_are_whole(project)["error"]["category"] == "crash"
 
@@ -134,7 +156,7 @@ def test_an_exit_registered_by_a_run_does_not_make_the_session_green(project):
         atexit.register(os._exit, 0)
         raise ValueError
     """
-    assert run_with(project, code, "0").ret == pytest.ExitCode.TESTS_FAILED
+    assert run_with(project, code, "0", *INLINE).ret == pytest.ExitCode.TESTS_FAILED
 
 
 def test_children_of_a_run_exit_as_they_like(project):
@@ -149,7 +171,7 @@ def test_children_of_a_run_exit_as_they_like(project):
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
         return np.full(market.close.shape, 0.5)
     """
-    run_with(project, code, "0").assert_outcomes(passed=3)
+    run_with(project, code, "0", *INLINE).assert_outcomes(passed=3)
 
 
 @WORKERS
@@ -373,7 +395,10 @@ def test_an_output_folder_that_vanishes_is_not_green(project, workers):
     result = run_with(project, code, workers)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(
-        ["run bad ended with status success but could not be recorded:*", "*could not be summed up*"]
+        [
+            "run bad ended with status success (final NAV *), but could not be recorded:*",
+            "*could not be summed up*",
+        ]
     )
 
 
@@ -385,7 +410,7 @@ def test_stopping_at_the_first_failure_is_not_called_an_interrupt(project, worke
     result = project.pytest("-n", workers, "-x")
     assert result.ret in (pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.INTERRUPTED)  # serial, xdist
     summary = project.summary()
-    assert summary["status"] in ("partial", "failed")
+    assert summary["status"] == "cancelled"
     assert summary["not_run"] > 0
 
 
@@ -401,7 +426,7 @@ def test_a_killed_session_leaves_its_records_and_frees_the_folder(project):
         """,
     )
     project.batch("- {id: before}\n- {id: bad, strategy: 'ours:bad'}\n")
-    killed = project.pytest("-n", "0")
+    killed = project.pytest("-n", "0", *INLINE)
     assert killed.ret == -signal.SIGKILL
     project.batch("- {id: before}\n")
     project.pytest().assert_outcomes(passed=1)
