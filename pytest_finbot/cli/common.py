@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 if TYPE_CHECKING:
     from pytest_finbot.config.expand import Batch
+    from pytest_finbot.registry.files import FilesRegistry
     from pytest_finbot.registry.protocol import Registry
+
+PASS_ON = {"ignore_unknown_options": True}
+"""Settings of commands that hand on pytest's options."""
 
 REGISTRY_OPTION = click.option(
     "--registry", default=".finbot", show_default=True, help="where runs are recorded", metavar="FOLDER"
@@ -31,12 +37,32 @@ def gated_batch(file: Path) -> tuple[Batch, Path]:
 
 def existing_registry(folder: str) -> Registry:
     """The registry in ``folder``. Raises RegistryError where there is none: looking makes none."""
-    from pytest_finbot.errors import RegistryError
-    from pytest_finbot.registry import open_registry
+    return files_registry(folder)
 
-    if not Path(folder).is_dir():
+
+def files_registry(folder: str) -> FilesRegistry:
+    """The registry kept as files in ``folder``; as :func:`existing_registry`."""
+    from pytest_finbot.errors import RegistryError
+    from pytest_finbot.registry.files import FilesRegistry
+    from pytest_finbot.registry.layout import MARKER
+
+    if not Path(folder, MARKER).is_file():
         raise RegistryError(f"there is no registry in {folder}; say where: --registry FOLDER")
-    return open_registry(Path(folder))
+    return FilesRegistry(Path(folder))
+
+
+def become_pytest(options: Sequence[str], folder: Path | None = None) -> NoReturn:
+    """Replace this process with ``pytest`` and its ``options``, in ``folder`` if one is given.
+
+    A process of pytest's own: what it loads, it loads first, and signals and the exit status
+    are its.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if folder is not None:
+        os.chdir(folder)
+    # -P keeps the current folder off sys.path, as it is for the command `pytest`.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "pytest", *options])  # noqa: S606
 
 
 def short(path: Path) -> str:

@@ -1,32 +1,57 @@
-"""The ``finbot`` command. Thin: pytest does the work."""
+"""The ``finbot`` command. Thin: pytest and the registry do the work."""
 
 from __future__ import annotations
 
-import os
-import sys
+from importlib import import_module
 from pathlib import Path
+from typing import Final
 
 import click
 
 import pytest_finbot
-from pytest_finbot.cli.baseline import baseline
-from pytest_finbot.cli.fingerprint import fingerprint
-from pytest_finbot.cli.prove import gate_test
+from pytest_finbot.cli.common import PASS_ON, become_pytest
 
-_PASS_ON = {"ignore_unknown_options": True}
+_ELSEWHERE: Final = {
+    "baseline": "pytest_finbot.cli.baseline:baseline",
+    "batches": "pytest_finbot.cli.batches:batches",
+    "fingerprint": "pytest_finbot.cli.fingerprint:fingerprint",
+    "gate-test": "pytest_finbot.cli.prove:gate_test",
+    "registry": "pytest_finbot.cli.registry:registry_group",
+    "runs": "pytest_finbot.cli.runs:runs",
+    "watch": "pytest_finbot.cli.watch:watch",
+}
+"""Commands by module and attribute. Each is imported when it is called for, or for the help."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """A group that imports the commands of :data:`_ELSEWHERE` at first need."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *_ELSEWHERE})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        place = _ELSEWHERE.get(cmd_name)
+        if place is None:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = place.partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(pytest_finbot.__version__, prog_name="pytest-finbot")
 def main() -> None:
     """Regression testing of trading backtests.
 
-    The exit status is pytest's: 0 every run succeeded, 1 some failed or left no record,
-    2 interrupted, 3 internal error, 4 the call or the batch file is wrong, 5 no run selected.
+    The exit status of run, retry and resume is pytest's: 0 every run succeeded, 1 some failed
+    or left no record, 2 interrupted, 3 internal error, 4 the call or the batch file is wrong,
+    5 no run selected. Of every other command: 0 found or done, 1 nothing found or something
+    at fault, 2 the call is wrong, 4 it cannot be done, with the reason.
     """
 
 
-@main.command(context_settings=_PASS_ON)
+@main.command(context_settings=PASS_ON)
 @click.option("-n", "--workers", metavar="N", help="worker processes: a number, or 'auto'")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.argument("pytest_options", nargs=-1, type=click.UNPROCESSED)
@@ -36,11 +61,7 @@ def run(file: Path, workers: str | None, pytest_options: tuple[str, ...]) -> Non
     The same as: pytest --finbot-batch FILE [-n N] [options]
     """
     distribution = [] if workers is None else ["-n", workers]
-    # A process of pytest's own, in place of this one: what it loads, it loads first, and
-    # signals and the exit status are its. -P keeps the current folder off sys.path, as it is
-    # for the command `pytest`.
-    command = [sys.executable, "-P", "-m", "pytest", "--finbot-batch", str(file), *distribution]
-    os.execv(sys.executable, [*command, *pytest_options])  # noqa: S606
+    become_pytest(["--finbot-batch", str(file), *distribution, *pytest_options])
 
 
 @main.command()
@@ -65,10 +86,6 @@ def validate(files: tuple[Path, ...]) -> None:
             click.echo(f"{file}: batch {batch.batch_name}, {len(batch.runs):,} runs, no problems")
     raise SystemExit(4 if wrong else 0)
 
-
-main.add_command(baseline)
-main.add_command(fingerprint)
-main.add_command(gate_test)
 
 if __name__ == "__main__":
     main()

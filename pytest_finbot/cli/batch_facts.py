@@ -1,0 +1,132 @@
+"""All that is to be told of one batch, read from its own files: no index is needed."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_finbot.contracts import RunStatus
+
+if TYPE_CHECKING:
+    from pytest_finbot.registry.files import FilesRegistry
+    from pytest_finbot.registry.fold import BatchFold
+
+_WORKERS = "gw"
+"""Writers that begin so only execute: their segments have no session's begin or end."""
+
+
+def batch_facts(registry: FilesRegistry, batch_id: str) -> dict[str, Any]:
+    """The batch as a JSON document. Raises RegistryError where its segments cannot be read.
+
+    A manifest that cannot be read is among ``problems``; what it would say is ``None``.
+    """
+    from pytest_finbot.errors import RegistryError
+    from pytest_finbot.registry.liveness import is_alive
+
+    folder = registry.batch_folder(batch_id)
+    alive = is_alive(folder)  # before the segments are read, as the fold wants it
+    fold = registry.fold(batch_id, writer_alive=alive)
+    problems = list(fold.problems)
+    try:
+        manifest = registry.manifest(batch_id)
+    except RegistryError as error:
+        problems.append(str(error))
+        manifest = {}
+    return {
+        "batch_id": batch_id,
+        "name": manifest.get("batch_name"),
+        "description": manifest.get("description") or "",
+        "status": fold.status.value,
+        "alive": alive,
+        "created_at": manifest.get("created_at"),
+        "ended": fold.ended,
+        "cancel_reason": fold.cancel_reason,
+        "expected": fold.expected_count,
+        "recorded": fold.recorded,
+        "success": fold.success,
+        "failed": fold.failed,
+        "not_run": fold.not_run_count,
+        "deselected": fold.deselected,
+        "error_categories": dict(fold.error_categories),
+        "verdicts": dict(fold.verdicts),
+        "failed_runs": _failed(fold),
+        "not_run_names": list(fold.not_run),
+        "unfinished_names": list(fold.unfinished),
+        **_sessions(folder),
+        "provenance": dict(manifest.get("provenance") or {}),
+        "files": {
+            "folder": str(folder),
+            "logs": str(registry.logs_folder(batch_id)),
+            "batch_file": manifest.get("file"),
+            "output": manifest.get("output"),
+            "baseline": manifest.get("baseline"),
+        },
+        "resume": resume_command(registry, batch_id, manifest),
+        "problems": problems,
+    }
+
+
+def resume_command(registry: FilesRegistry, batch_id: str, manifest: Mapping[str, Any]) -> str | None:
+    """What goes on with the batch, for a shell; ``None`` where no batch file is known."""
+    file, root = manifest.get("file"), manifest.get("root")
+    if not isinstance(file, str):
+        return None
+    root = root if isinstance(root, str) else str(Path(file).parent)
+    words = ["pytest", "--finbot-batch", file, "--finbot-resume", batch_id]
+    if registry.root != Path(root, ".finbot"):
+        words += ["--finbot-registry", str(registry.root)]
+    return f"cd {shlex.quote(root)} && {shlex.join(words)}"
+
+
+def error_of(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Category, phase, type and message of a failed record, whatever of them it has."""
+    error = record.get("error")
+    said = error if isinstance(error, dict) else {}
+    return {
+        "category": said.get("category") or "unknown",
+        **{key: said.get(key) or "" for key in ("phase", "type", "message")},
+    }
+
+
+def _failed(fold: BatchFold) -> list[dict[str, Any]]:
+    if not fold.failed:
+        return []
+    return [
+        {"name": record["name"], "attempt": record["attempt"], **error_of(record)}
+        for record in fold.records()
+        if record["status"] == RunStatus.FAILED
+    ]
+
+
+def _sessions(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """When the batch was begun and gone on with, and who asked to cancel it; oldest first."""
+    from pytest_finbot.registry.layout import segments
+    from pytest_finbot.registry.segments import read_segment
+
+    sessions: list[dict[str, Any]] = []
+    cancels: list[dict[str, Any]] = []
+    for path in segments(folder):
+        if path.name.startswith(_WORKERS):
+            continue
+        begun: dict[str, Any] = {}
+        for line in read_segment(path, []):  # what cannot be read, the fold has told
+            value = line.value
+            if value["kind"] == "begin":
+                begun = {
+                    "began": str(value.get("at", "")),
+                    "ended": None,
+                    "exitstatus": None,
+                    "runs": len(value.get("expected") or ()),
+                    "segment": path.name,
+                }
+                sessions.append(begun)
+            elif value["kind"] == "end":
+                begun |= {"ended": value.get("at"), "exitstatus": value.get("exitstatus")}
+            elif value["kind"] == "cancel":
+                asked = {"at": str(value.get("at", "")), "reason": value.get("reason")}
+                cancels.append({**asked, "at_once": bool(value.get("at_once"))})
+    sessions.sort(key=lambda session: session["began"])
+    cancels.sort(key=lambda cancel: cancel["at"])
+    return {"sessions": sessions, "cancels": cancels}

@@ -1,0 +1,134 @@
+"""All that is to be told of one run: its record, its attempts, what it wrote, where its series are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_finbot.registry.files import FilesRegistry
+
+
+def run_facts(registry: FilesRegistry, batch_id: str, name: str) -> dict[str, Any]:
+    """The run ``name`` (``name#2``: its second attempt) of a batch as a JSON document.
+
+    Raises RegistryError where it has no record; the message says whether it was expected.
+    """
+    from pytest_finbot.errors import RegistryError
+    from pytest_finbot.registry.comparing import params_of
+    from pytest_finbot.registry.ids import run_id
+    from pytest_finbot.registry.values import to_json
+
+    attempts, final, wanted = _attempts(registry, batch_id, name)
+    record = next((each for each in attempts if each is wanted), wanted)
+    fold = registry.fold(batch_id)
+    problems = list(fold.problems)
+    plain = str(record["name"])
+    try:
+        manifest = registry.manifest(batch_id, record.get("started_at") or None)
+        params = to_json(params_of(record, manifest), "params")
+    except RegistryError as error:
+        problems.append(str(error))
+        manifest, params = {}, None
+    output, unread = _output(registry, batch_id, plain)
+    return {
+        "run_id": run_id(batch_id, plain, record["attempt"]),
+        "batch_id": batch_id,
+        "batch_name": manifest.get("batch_name"),
+        "name": plain,
+        "counts": record is final,
+        "record": record,
+        "params": params,
+        "attempts": [_attempt(each) for each in attempts],
+        "output": output,
+        "tables": {key: _table(registry, record, key) for key in ("series", "fills", "marks")},
+        "provenance": dict(manifest.get("provenance") or {}),
+        "problems": [*problems, *unread],
+    }
+
+
+def _attempts(
+    registry: FilesRegistry, batch_id: str, name: str
+) -> tuple[list[dict[str, Any]], dict[str, Any], dict[str, Any]]:
+    """Every record of the run, the one that counts, and the one that was asked for."""
+    from pytest_finbot.errors import RegistryError, did_you_mean
+    from pytest_finbot.registry.journal import Journal
+
+    journal = Journal(registry.root, "item")
+    try:
+        found = journal.attempts(batch_id, name)
+        if found:
+            return found, found[-1], found[-1]
+        plain, mark, number = name.rpartition("#")
+        if mark and number.isdecimal():
+            found = journal.attempts(batch_id, plain)
+            for record in reversed(found):
+                if record["attempt"] == int(number):
+                    return found, found[-1], record
+            if found:
+                raise RegistryError(
+                    f"run {plain!r} of {batch_id} has no attempt {number}; it has {found[-1]['attempt']}"
+                )
+    finally:
+        journal.close()
+    fold = registry.fold(batch_id)
+    if name in fold.expected:
+        begun = "was started and left no record" if name in fold.unfinished else "was not run"
+        why = f" ({fold.cancel_reason})" if fold.cancel_reason else ""
+        raise RegistryError(
+            f"run {name!r} was expected of {batch_id} and {begun}: the batch is {fold.status}{why}"
+        )
+    raise RegistryError(f"{batch_id} has no run {name!r}{did_you_mean(name, fold.expected)}")
+
+
+def _attempt(record: Mapping[str, Any]) -> dict[str, Any]:
+    from pytest_finbot.cli.batch_facts import error_of
+
+    error = error_of(record) if record.get("status") == "failed" else None
+    keys = ("attempt", "status", "started_at", "finished_at", "seconds", "worker", "verdict")
+    return {**{key: record.get(key) for key in keys}, "error": error}
+
+
+def _output(registry: FilesRegistry, batch_id: str, name: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """What the run wrote to stdout and stderr, by attempt; and log lines that cannot be read."""
+    found: list[dict[str, Any]] = []
+    problems: list[str] = []
+    folder = registry.logs_folder(batch_id)
+    for path in sorted(folder.glob("*.jsonl")) if folder.is_dir() else ():
+        for number, line in _log_lines(path, problems):
+            if line.get("kind") == "output" and line.get("run") == name:
+                said = {stream: str(line.get(stream) or "") for stream in ("stdout", "stderr")}
+                found.append({"attempt": line.get("attempt"), "at": line.get("at"), **said})
+            elif not line:
+                problems.append(f"{batch_id}/logs/{path.name}:{number}: the line cannot be read")
+    found.sort(key=lambda each: (str(each["attempt"]), str(each["at"])))
+    return found, problems
+
+
+def _log_lines(path: Any, problems: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Lines that may tell output, by number; an empty one for what is no JSON object."""
+    from pytest_finbot.registry.strict_json import decode
+
+    try:
+        with path.open("rb") as file:
+            for number, raw in enumerate(file, start=1):
+                if b'"output"' not in raw:  # phases, by far the most
+                    continue
+                try:
+                    line = decode(raw)
+                except ValueError:
+                    line = None
+                yield number, line if isinstance(line, dict) else {}
+    except OSError as error:
+        problems.append(f"{path}: {error.strerror}")
+
+
+def _table(registry: FilesRegistry, record: Mapping[str, Any], key: str) -> dict[str, Any] | None:
+    """Where a table of the record is: in the record itself, or in a file of its own."""
+    digest = record.get(key)
+    if not isinstance(digest, str):
+        return None
+    if key in (record.get("tables") or {}):
+        return {"hash": digest, "in_record": True, "file": None, "exists": True}
+    path = registry.objects.path_of(digest)
+    return {"hash": digest, "in_record": False, "file": str(path), "exists": path.is_file()}

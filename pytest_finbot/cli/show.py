@@ -1,0 +1,184 @@
+"""How answers are shown: as JSON, or as lines and tables that no name in them can break."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+NOTHING: Final = "\N{EN DASH}"
+"""What a cell without a value shows."""
+_WIDE: Final = 100_000
+"""Columns where nobody looks at a screen: nothing is folded, a line is a row."""
+_PROBLEMS: Final = 50
+_STYLES: Final = {
+    **dict.fromkeys(("completed", "success", "identical", "within"), "green"),
+    **dict.fromkeys(("failed", "moved", "error", "missing"), "red"),
+    **dict.fromkeys(("partial", "cancelled", "pending", "new", "waived", "not_comparable"), "yellow"),
+    "running": "cyan",
+}
+
+
+def json_option(command: _Command) -> _Command:
+    """``--json``: the answer as one JSON document."""
+    return click.option("--json", "as_json", is_flag=True, help="as one JSON document")(command)
+
+
+def pager_option(command: _Command) -> _Command:
+    """``--no-pager``: all at once, also on a terminal."""
+    return click.option(
+        "--no-pager", is_flag=True, help="all at once, also where it is longer than the terminal"
+    )(command)
+
+
+def shown(text: object) -> str:
+    """``text`` as it can be shown anywhere: what moves a cursor or hides is spelled out."""
+    said = str(text)
+    if said.isprintable():
+        return said
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in said
+    )
+
+
+def first_line(text: object, most: int = 200) -> str:
+    """What a message says first, in at most so many characters; a cut is shown as ``…``."""
+    line, _, rest = str(text).strip().partition("\n")
+    said = shown(line)
+    return f"{said[:most]}…" if len(said) > most or rest.strip() else said
+
+
+def when(moment: object) -> str:
+    """A time of a record, which is UTC, to the second."""
+    return shown(moment)[:19].replace("T", " ") if moment else NOTHING
+
+
+def seconds(value: float | None) -> str:
+    """A duration of seconds, as ``12 ms``, ``3.4 s``, ``2 min 05 s`` or ``1 h 02 min``."""
+    if value is None:
+        return NOTHING
+    if value < 0.9995:
+        return f"{value * 1000:.3g} ms"
+    if value < 99.95:
+        return f"{value:.1f} s"
+    whole = round(value)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600:,} h {whole % 3600 // 60:02} min"
+
+
+def counts(numbers: Mapping[str, int]) -> str:
+    """``3 engine_error, 1 timeout``; the most frequent first."""
+    ordered = sorted(numbers.items(), key=lambda entry: (-entry[1], entry[0]))
+    return ", ".join(f"{number:,} {shown(word)}" for word, number in ordered) or NOTHING
+
+
+def say_json(document: Mapping[str, Any]) -> None:
+    """Write ``document`` as strict JSON. Only ASCII: a name may be none that the terminal can write."""
+    click.echo(json.dumps(document, allow_nan=False, indent=2))
+
+
+def tell_problems(problems: Sequence[str]) -> None:
+    """On stderr what could not be read, each by its name."""
+    for problem in problems[:_PROBLEMS]:
+        click.echo(f"finbot: cannot be read and does not count: {shown(problem)}", err=True)
+    left = len(problems) - _PROBLEMS
+    if left > 0:
+        click.echo(f"finbot: and {left:,} more; all of them: finbot registry verify", err=True)
+
+
+class Page:
+    """What a command has to say, gathered, and then shown at once."""
+
+    def __init__(self, *, pager: bool = True) -> None:
+        from rich.console import Console
+
+        self._terminal = sys.stdout.isatty()
+        self._pager = pager and self._terminal
+        self._written = io.StringIO()
+        width = shutil.get_terminal_size().columns if self._terminal else _WIDE
+        self._console = Console(
+            file=self._written,
+            width=width,
+            force_terminal=self._terminal,
+            markup=False,
+            highlight=False,
+            emoji=False,
+        )
+
+    def line(self, text: str = "", style: str | None = None) -> None:
+        """A line of text that is known to be harmless, see :func:`shown`."""
+        self._console.print(text, style=style, soft_wrap=True)
+
+    def lines(self, text: str, indent: str = "    ") -> None:
+        """A text of several lines, such as a traceback, each harmless."""
+        for line in text.rstrip("\n").split("\n"):
+            self.line(indent + shown(line.expandtabs(4)))
+
+    def heading(self, text: str) -> None:
+        self.line()
+        self.line(text, style="bold")
+
+    def fields(self, pairs: Iterable[tuple[str, object]]) -> None:
+        """Names with their values, one a line; those without a value are left out."""
+        known = [(name, value) for name, value in pairs if value is not None and value != ""]
+        width = max((len(name) for name, _ in known), default=0)
+        for name, value in known:
+            self.line(f"  {name:{width}}  {shown(value)}")
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """A table. A column whose title ends in ``>`` has its values to the right."""
+        self._console.print(table(columns, rows))
+
+    def show(self) -> None:
+        """Write it: a page at a time on a terminal that is shorter than it."""
+        text = "".join(f"{line.rstrip()}\n" for line in self._written.getvalue().splitlines())
+        stream = sys.stdout
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            # Where the terminal cannot write a name, its code is better than no answer.
+            stream.reconfigure(errors="backslashreplace")
+        if self._pager and text.count("\n") >= shutil.get_terminal_size().lines:
+            click.echo_via_pager(text)
+        else:
+            click.echo(text, nl=False)
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> RenderableType:
+    """Rows under titles; a title that ends in ``>`` has its values to the right."""
+    from rich.table import Table
+
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for title in columns:
+        right = title.endswith(">")
+        made.add_column(title.removesuffix(">"), justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*map(cell, row))
+    return made
+
+
+def cell(value: object) -> Text:
+    """A cell: never markup, never a line break, the field's words in their colour."""
+    from rich.text import Text
+
+    if value is None or value == "":
+        return Text(NOTHING, style="dim")
+    said = shown(value)
+    return Text(said, style=_STYLES.get(said, ""))
+
+
+def live_console() -> Console:
+    """The terminal itself, for what is drawn again and again."""
+    from rich.console import Console
+
+    return Console(markup=False, highlight=False, emoji=False)
