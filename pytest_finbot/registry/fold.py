@@ -285,7 +285,7 @@ class _Folding:
         return BatchFold(
             status=status,
             expected=expected,
-            deselected=max(runs - len(expected), 0),
+            deselected=max(runs - len(expected) - len(self.deleted.keys() - set(expected)), 0),
             error_categories=dict(sorted(categories.items())),
             verdicts=dict(sorted(verdicts.items())),
             cancel_reason=min(cancels)[1] if cancels else None,

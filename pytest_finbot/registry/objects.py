@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,6 +31,8 @@ else:  # NumPy is for those who put or get a table, not for who only asks about 
 """One-dimensional: float64, int64, datetime64[D], or text (dtype U, or objects all of str)."""
 
 _Kind = Literal["float64", "int64", "date", "text"]
+_YOUNG = 3600.0
+"""Seconds for which an object that was written or asked for is safe from a prune in any case."""
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -51,7 +54,8 @@ class ObjectStore:
     def __init__(self, root: Path, *, durable: bool = True) -> None:
         self._root = root.absolute()
         self._durable = durable
-        self._known: set[Path] = set()
+        self._known: dict[Path, float] = {}
+        """When each object was last known to be there."""
 
     def path_of(self, digest: str, suffix: Literal[".parquet", ".json"] = ".parquet") -> Path:
         """Where an object is, or would be. Raises RegistryError for what is no hash."""
@@ -122,17 +126,20 @@ class ObjectStore:
     # --------------------------------------------------------------------------- writing
 
     def _exists(self, path: Path) -> bool:
-        if path in self._known:
+        if time.monotonic() - self._known.get(path, -_YOUNG) < _YOUNG:
             return True
         try:
+            facts = os.stat(path)
             # An empty file is what a power cut leaves of one that was not synced.
-            found = os.stat(path).st_size > 0
+            found = facts.st_size > 0
+            if found and time.time() - facts.st_mtime > _YOUNG:
+                os.utime(path)  # wanted again: a prune that runs now must not take it for garbage
         except FileNotFoundError:
             return False
         except OSError as error:
             raise RegistryError(f"cannot look for object {path}: {error.strerror}") from error
         if found:
-            self._known.add(path)
+            self._known[path] = time.monotonic()
         return found
 
     def _write(self, path: Path, data: bytes | memoryview) -> None:
@@ -142,7 +149,7 @@ class ObjectStore:
             except FileNotFoundError:  # the first object with these two digits
                 make_folder(path.parent, durable=self._durable)
                 write_file(path, data, durable=self._durable)
-        self._known.add(path)
+        self._known[path] = time.monotonic()
 
     def _missing(self, path: Path) -> RegistryError:
         return RegistryError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -80,12 +81,16 @@ def read_segment(path: Path, problems: list[LineProblem]) -> Iterator[Line]:
 
     A line that cannot be read is added to ``problems`` and hides no other; so is a last
     line without its newline, which counts as not written. Empty lines separate, no more.
-    Raises RegistryError for an unreadable file and for a line of a newer version.
+    Raises RegistryError for an unreadable file and for a line of a newer version. What is
+    appended while it is read is left for the next time: a quick writer is not chased.
     """
     name = segment_name(path)
     offset = 0
     with telling("read", path), path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
         for number, raw in enumerate(file, start=1):
+            if offset >= size:
+                return
             start, offset = offset, offset + len(raw)
             if raw == b"\n":
                 continue

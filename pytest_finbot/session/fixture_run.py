@@ -147,6 +147,11 @@ def spec_of(keys: Mapping[str, Any], test_file: Path) -> RunSpec:
     """The run that ``keys`` describe; relative paths are relative to the folder of ``test_file``."""
     if "checks" in keys:
         raise ParameterError(f"{SHOWN}: checks: give preset and limits to finbot_regression.check")
+    for key in ("timeout", "memory_limit", "isolation", "retries"):
+        if key in keys:
+            raise ParameterError(
+                f"{SHOWN}: {key}: for runs of a batch file alone; a test is executed in its own process"
+            )
     raw = {name: _plain((name,), value) for name, value in {"id": "run", **keys}.items()}
     findings, files = Findings(SHOWN, Positions()), Files(test_file)
     level = read_level(raw, _PLACE, findings, files)

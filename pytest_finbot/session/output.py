@@ -23,7 +23,7 @@ class OutputFolder:
         self._lock: filelock.BaseFileLock | None = None
 
     def acquire(self, batch_id: str) -> None:
-        """Take the folder for ``batch_id`` and clear what an earlier batch left in it.
+        """Take the folder for ``batch_id`` and clear what any other batch left in it.
 
         Raises ParameterError where another session holds it, or where it has contents of
         these names that were not written here; RegistryError where it cannot be written.
@@ -40,7 +40,8 @@ class OutputFolder:
         except OSError as error:
             raise RegistryError(f"cannot write the output folder {self.path}: {error}") from error
         self._lock = lock
-        self._clear()
+        if self._written_by() != batch_id:
+            self._clear()
         marker = {"batch_id": batch_id, "pid": os.getpid()}
         (self.path / OUTPUT_MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
 
@@ -55,6 +56,14 @@ class OutputFolder:
             return f" (process {held['pid']}, {held['batch_id']})"
         except (OSError, ValueError, KeyError):
             return ""  # it has the lock and has not written its name yet
+
+    def _written_by(self) -> str | None:
+        """The batch whose files are here: one that is gone on with keeps what it has."""
+        try:
+            marker = json.loads((self.path / OUTPUT_MARKER).read_text(encoding="utf-8"))
+            return str(marker["batch_id"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def _clear(self) -> None:
         left = [name for name in OURS if (self.path / name).exists()]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from pytest_finbot.contracts import MarketData, RunSpec, TargetWeights
-from pytest_finbot.errors import ParameterError, did_you_mean
+from pytest_finbot.errors import MissingDependencyError, ParameterError, did_you_mean
 from pytest_finbot.strategies.decisions import as_target_weights
 from pytest_finbot.strategies.params import Params
 from pytest_finbot.strategies.protocol import Strategy
@@ -81,12 +81,18 @@ def import_callable(kind: str, name: str) -> Callable[..., Any]:
     """The callable that ``name`` (``pkg.module:callable``) names; ``kind`` says what of, in messages.
 
     Raises ParameterError where the module cannot be imported (missing, or its source does not
-    compile), has no such attribute, or that is not callable. Anything else that the module
-    raises while it is imported passes through, with the user's own traceback.
+    compile), has no such attribute, or that is not callable; MissingDependencyError where what
+    it imports is not installed. Anything else that the module raises while it is imported
+    passes through, with the user's own traceback.
     """
     module_name, _, attribute = name.partition(":")
     try:
         module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        words = f"{kind} {name!r}: module {module_name} cannot be imported: {error}"
+        if f"{module_name}.".startswith(f"{error.name}."):
+            raise ParameterError(words + _where(error, module_name)) from error
+        raise MissingDependencyError(f"{words}; is it installed here?") from error
     except (ImportError, SyntaxError) as error:
         raise ParameterError(
             f"{kind} {name!r}: module {module_name} cannot be imported: {error}{_where(error, module_name)}"

@@ -210,7 +210,7 @@ def test_a_segment_that_was_removed_meanwhile_is_told(registry):
     writer = registry.open_writer(create(registry), "gw0")
     writer.append("start", {"name": "a", "attempt": 1, "at": "1"})
     shutil.rmtree(registry.root)
-    with pytest.raises(RegistryError, match="gw0-.*removed meanwhile"):
+    with pytest.raises(RegistryError, match=r"gw0-.*removed meanwhile"):
         writer.append("run", {"name": "a"})
 
 

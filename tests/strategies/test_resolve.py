@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from pytest_finbot.errors import ParameterError
+from pytest_finbot.errors import MissingDependencyError, ParameterError
 from pytest_finbot.strategies.resolve import (
     BUILT_IN,
     import_callable,
@@ -115,10 +115,11 @@ def test_a_module_that_is_not_there_is_told_with_where_to_look(write_module):
     assert isinstance(error.value.__cause__, ModuleNotFoundError)
 
 
-def test_a_module_whose_own_import_fails_is_not_told_to_look_elsewhere(write_module):
+def test_what_a_module_needs_and_is_not_installed_is_a_matter_of_the_environment(write_module):
     write_module("own_needy", "import a_library_not_installed\n")
     with pytest.raises(
-        ParameterError, match=r"own_needy cannot be imported: No module named 'a_library_not_installed'$"
+        MissingDependencyError,
+        match="own_needy cannot be imported: No module named 'a_library_not_installed'; is it installed",
     ):
         resolve_strategy("own_needy:run")
 
