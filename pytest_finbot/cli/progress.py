@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from pytest_finbot.registry.files import FilesRegistry
     from pytest_finbot.registry.fold import BatchFold
 
-_SHARE: Final = 0.1
-"""Of one core, at most, what looking costs: a large batch is counted less often."""
 _FAILURES: Final = 5
 
 
@@ -48,9 +46,13 @@ class Snapshot:
 
 
 class Progress:
-    """Looks at one batch. Each line is read once; counts are the fold's, made when lines came."""
+    """Looks at one batch. Each line is read once; counts are the fold's, made when lines came.
 
-    def __init__(self, registry: FilesRegistry, batch_id: str) -> None:
+    ``share`` of one core, at most, is what counting costs: a large batch is counted less often.
+    """
+
+    def __init__(self, registry: FilesRegistry, batch_id: str, share: float = 0.1) -> None:
+        self._share = share
         self._registry = registry
         self._batch_id = batch_id
         self._folder = registry.batch_folder(batch_id)
@@ -76,7 +78,7 @@ class Progress:
         if self._fold is None or (self._stale and (ended or time.monotonic() >= self._fold_again)):
             begun = time.monotonic()
             self._fold = self._registry.fold(self._batch_id, writer_alive=alive)
-            self._fold_again = time.monotonic() + (time.monotonic() - begun) / _SHARE
+            self._fold_again = time.monotonic() + (time.monotonic() - begun) / self._share
             self._stale = False
         return self._snapshot(self._fold)
 

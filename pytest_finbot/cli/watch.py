@@ -189,6 +189,7 @@ def _live(progress: Progress, name: str, every: float) -> Snapshot:
 def _picture(snapshot: Snapshot, name: str) -> RenderableType:
     from rich.console import Group
     from rich.progress_bar import ProgressBar
+    from rich.table import Table
     from rich.text import Text
 
     head = Text.assemble((shown(name), "bold"), f"  {snapshot.batch_id}  ", cell(snapshot.status))
@@ -204,11 +205,9 @@ def _picture(snapshot: Snapshot, name: str) -> RenderableType:
         done.append(f"{snapshot.rate:.3g} runs/s")
     if snapshot.seconds_left is not None and not snapshot.over:
         done.append(f"about {seconds(snapshot.seconds_left)} left")
-    parts: list[RenderableType] = [
-        head,
-        ProgressBar(total=max(snapshot.expected, 1), completed=snapshot.recorded),
-        Text(", ".join(done)),
-    ]
+    line = Table.grid(expand=True)  # a bar by itself does not end its line
+    line.add_row(ProgressBar(total=max(snapshot.expected, 1), completed=snapshot.recorded))
+    parts: list[RenderableType] = [head, line, Text(", ".join(done))]
     if snapshot.under_way:
         some = [(run, seconds(since)) for run, since in snapshot.under_way[:_UNDER_WAY]]
         parts += [Text(), table(("UNDER WAY", "FOR>"), some)]
