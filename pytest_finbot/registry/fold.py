@@ -83,6 +83,8 @@ class BatchFold:
     cancel_reason: str | None
     problems: tuple[str, ...]
     """Everything that is not as it should be, each with its file and line where it has one."""
+    notes: tuple[str, ...]
+    """Lines whose writing was cut short, as where a writer is killed: nothing that was kept is lost."""
     _paths: tuple[Path, ...]
     _finals: Mapping[str, _Final]
     _started: Mapping[str, int]
@@ -289,7 +291,8 @@ class _Folding:
             error_categories=dict(sorted(categories.items())),
             verdicts=dict(sorted(verdicts.items())),
             cancel_reason=min(cancels)[1] if cancels else None,
-            problems=(*map(str, self.problems), *self._about(strangers)),
+            problems=(*(str(p) for p in self.problems if not p.unwritten), *self._about(strangers)),
+            notes=tuple(str(problem) for problem in self.problems if problem.unwritten),
             _paths=tuple(self.paths),
             _finals=finals,
             _started=self.started,

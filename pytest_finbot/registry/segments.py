@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pytest_finbot.registry.append_file import AppendFile
+from pytest_finbot.registry.cut_lines import is_cut_off
 from pytest_finbot.registry.durable import telling
 from pytest_finbot.registry.records import check_envelope, envelope
 from pytest_finbot.registry.strict_json import decode, encode
@@ -48,11 +49,16 @@ class SegmentWriter:
 
 @dataclass(frozen=True, slots=True)
 class LineProblem:
-    """A line of a segment that could not be used; ``line`` is 1-based."""
+    """A line of a segment that could not be used; ``line`` is 1-based.
+
+    ``unwritten``: it is the beginning of a line whose writer was killed, or told that it could
+    not be written. Nobody was told that it is kept, so nothing recorded is lost.
+    """
 
     file: str
     line: int
     message: str
+    unwritten: bool = False
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.message}"
@@ -96,13 +102,13 @@ def read_segment(path: Path, problems: list[LineProblem]) -> Iterator[Line]:
                 continue
             if not raw.endswith(b"\n"):
                 message = f"the last line was cut off after {len(raw)} bytes and is not counted"
-                problems.append(LineProblem(name, number, message))
+                problems.append(LineProblem(name, number, message, unwritten=True))
                 return
             try:
                 value = check_envelope(decode(raw), f"{name}:{number}")
             except ValueError as error:
                 message = f"the line cannot be read and is not counted: {error}"
-                problems.append(LineProblem(name, number, message))
+                problems.append(LineProblem(name, number, message, unwritten=is_cut_off(raw)))
                 continue
             yield Line(number, start, len(raw), value, zlib.crc32(raw))
 

@@ -74,6 +74,8 @@ class BatchFacts:
     deselected: int
     error_categories: Mapping[str, int]
     problems: tuple[str, ...]
+    notes: tuple[str, ...]
+    """What is not as usual, and costs nothing that was recorded."""
     provenance: Mapping[str, Any]
     gate: GateFacts | None = None
 

@@ -25,7 +25,7 @@ from pytest_finbot.baselines.accept import Change, accept_batch
 from pytest_finbot.config.expand import Batch, load_batch
 from pytest_finbot.config.manifest import runs_to_json
 from pytest_finbot.contracts import RunSpec
-from pytest_finbot.errors import BatchFileError, FinbotError, Problem
+from pytest_finbot.errors import BatchFileError, FinbotError, Problem, RegistryError
 from pytest_finbot.registry import open_registry
 from pytest_finbot.registry.ids import new_batch_id
 from pytest_finbot.registry.segments import Durability
@@ -39,6 +39,7 @@ from pytest_finbot.session.discovery import absolute
 from pytest_finbot.session.finish import Finished, finish_batch
 from pytest_finbot.session.gate import BatchGate, GateOptions, open_gate, resolve_gate
 from pytest_finbot.session.inspect import inspect_run
+from pytest_finbot.session.isolated import isolates
 from pytest_finbot.session.items import node_id
 from pytest_finbot.session.limits import worker_limit
 from pytest_finbot.session.output import OutputFolder
@@ -133,6 +134,8 @@ class Controller:
         try:
             self._registry = open_registry(self.registry_root, durability=self.durability)
             for planned in self.planned:
+                for spec in planned.batch.runs:
+                    isolates(spec)  # told now, not by every run
                 planned.gate = resolve_gate(planned.batch, self.options, self._registry)
             for planned in self.planned:
                 self._begin(planned, self._registry, at)
@@ -325,14 +328,26 @@ class Controller:
         reason = self._cancel_reason(planned)
         if reason is None and self.stopped is not None and self.registry.fold(opened.batch_id).not_run_count:
             reason = self.stopped
-        if reason is not None:
-            writer.append("cancel", {"at": now(), "reason": reason})
-        writer.append("end", {"at": now(), "exitstatus": exitstatus})
-        writer.close()
+        problems = []
+        try:
+            if reason is not None:
+                writer.append("cancel", {"at": now(), "reason": reason})
+            writer.append("end", {"at": now(), "exitstatus": exitstatus})
+            writer.close()
+        except RegistryError as error:
+            # The disk is full, say: what is recorded can still be summed up, and is not green.
+            problems.append(f"the end of the batch could not be recorded: {error}")
         seconds = time.monotonic() - planned.began
         accepted = self._accept(planned, opened)
         return finish_batch(
-            self.registry, planned.batch, opened, seconds, planned.gate, accepted, self.options.fail_on
+            self.registry,
+            planned.batch,
+            opened,
+            seconds,
+            planned.gate,
+            accepted,
+            self.options.fail_on,
+            problems,
         )
 
     def _cancel_reason(self, planned: PlannedBatch) -> str | None:

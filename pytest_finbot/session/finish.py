@@ -95,6 +95,8 @@ class Finished:
         yield f"{self.name}: {', '.join(counts)}: {facts.status}"
         for problem in facts.problems:
             yield f"  problem: {problem}"
+        for note in facts.notes:
+            yield f"  note: {note}"
         yield f"  {facts.gate_words}"
         if facts.gate is not None:
             yield from self.shown
@@ -137,12 +139,13 @@ def finish_batch(
     gate: BatchGate,
     changes: Sequence[Change],
     fail_on: FailOn,
+    problems: Sequence[str] = (),
 ) -> Finished:
     """Fold the batch, write its summary and logs into the output folder.
 
-    ``seconds`` is the time since the batch began, ``changes`` what was accepted of it. Raises
-    OSError or RegistryError where the summary cannot be written: a session without a summary
-    is not green.
+    ``seconds`` is the time since the batch began, ``changes`` what was accepted of it,
+    ``problems`` what went wrong with its recording. Raises OSError or RegistryError where the
+    summary cannot be written: a session without a summary is not green.
     """
     manifest = registry.manifest(opened.batch_id)
     started_at, provenance = manifest["created_at"], manifest["provenance"]
@@ -164,7 +167,8 @@ def finish_batch(
         not_run=fold.not_run_count,
         deselected=fold.deselected,
         error_categories=fold.error_categories,
-        problems=(*fold.problems, *_not_accepted(fold, changes)),
+        problems=(*problems, *fold.problems, *_not_accepted(fold, changes)),
+        notes=fold.notes,
         provenance=provenance,
         gate=_gate_facts(fold, gate, changes, fail_on) if gate.gated else None,
     )

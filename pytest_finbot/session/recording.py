@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import sys
 import time
@@ -70,6 +71,7 @@ class RunRecorder:
         self._isolated: IsolatedExecutor | None = None
         self.lost_lines = 0
         """Lines of the log that could not be written."""
+        self.why_lost = ""
         self._earlier = {
             batch.batch_id: EarlierResults(registry, batch) for batch in batches.values() if batch.resumed
         }
@@ -111,7 +113,11 @@ class RunRecorder:
             )
         except RegistryError as error:
             unwritten = error  # what the run comes to is told all the same
+        lost = self.lost_lines
         record = self._execute(attempt)
+        if self.lost_lines > lost:
+            words = f"{self.lost_lines - lost} lines of its log could not be written: {self.why_lost}"
+            record = dataclasses.replace(record, warnings=(*record.warnings, words))
         if unwritten is not None:
             raise UnrecordedError.of(spec.name, record_outcome(record), unwritten) from unwritten
         self._append(batch, record)
@@ -190,8 +196,9 @@ class RunRecorder:
         """A line in the log. Its loss costs nothing that is counted, so it fails no run."""
         try:
             self.writer(batch).log(kind, payload, flush=flush)
-        except FinbotError:
+        except FinbotError as error:
             self.lost_lines += 1
+            self.why_lost = str(error)
 
     def writer(self, batch: OpenBatch) -> BatchWriter:
         """This process's writer for ``batch``, opened at first use."""

@@ -394,8 +394,20 @@ def test_every_line_that_cannot_be_used_is_named_and_hides_no_other(folder):
         f"{BATCH}/gw0-1.jsonl:4",
         f"{BATCH}/gw0-1.jsonl:5",
         f"{BATCH}/gw1-1.jsonl:1",
-        f"{BATCH}/gw1-1.jsonl:2",
     ]
+    (note,) = fold.notes
+    assert note.startswith(f"{BATCH}/gw1-1.jsonl:2: the last line was cut off")
+
+
+def test_what_was_never_wholly_written_is_noted_and_is_no_fault(folder):
+    """A write that failed half way, and went on once there was room again."""
+    folder.write("main-1", begin("a"), END)
+    with (folder.path / "gw0-1.jsonl").open("w") as file:
+        file.write('{"v":1,"kind":"run","name":"a","stat\n')
+    folder.write("gw0-1", run("a"))
+    fold = folder.fold()
+    assert (fold.status, fold.problems) == (BatchStatus.COMPLETED, ())
+    assert fold.notes[0].startswith(f"{BATCH}/gw0-1.jsonl:1: ")
 
 
 def test_a_line_of_a_newer_version_stops_the_fold(folder):

@@ -18,7 +18,7 @@ from pytest_finbot.registry import open_registry
 from pytest_finbot.registry.records import record_to_json
 from pytest_finbot.registry.small_tables import keep_table
 from pytest_finbot.registry.strict_json import decode
-from pytest_finbot.registry.upkeep.cut_lines import is_cut_off
+from pytest_finbot.registry.cut_lines import is_cut_off
 from pytest_finbot.registry.upkeep.verify import verify
 
 BATCH = "batch-20261121T091502Z-3f9c1a"

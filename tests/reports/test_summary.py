@@ -28,6 +28,7 @@ FACTS = BatchFacts(
     deselected=0,
     error_categories={"engine_error": 1},
     problems=(),
+    notes=(),
     provenance={"git commit": "abc"},
 )
 

@@ -197,7 +197,7 @@ def read_batch(registry: FilesRegistry, folder: Path) -> IndexedBatch:
         error_categories=fold.error_categories,
         verdicts=fold.verdicts,
         cancel_reason=fold.cancel_reason,
-        problems=(*problems, *fold.problems),
+        problems=(*problems, *fold.problems, *fold.notes),
         runs=_runs(reading, fold),
     )
 

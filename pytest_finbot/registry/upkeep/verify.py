@@ -21,7 +21,7 @@ from pytest_finbot.registry.records import check_envelope, record_from_json
 from pytest_finbot.registry.segments import segment_name
 from pytest_finbot.registry.small_tables import get_table
 from pytest_finbot.registry.strict_json import decode
-from pytest_finbot.registry.upkeep.cut_lines import is_cut_off
+from pytest_finbot.registry.cut_lines import is_cut_off
 from pytest_finbot.registry.upkeep.object_files import is_draft, object_files
 from pytest_finbot.registry.upkeep.prune import ASIDE, SWEPT
 from pytest_finbot.registry.upkeep.references import hashes_in
