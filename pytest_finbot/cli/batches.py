@@ -115,6 +115,8 @@ def _page_of(rows: list[BatchRow], total: int, offset: int, *, pager: bool) -> N
             )
             for row in rows
         ],
+        # The id has the time that it was created.
+        optional=("CREATED (UTC)", "COMMIT", "RUN TIME", "OK"),
     )
     if len(rows) < total:
         rest = offset + len(rows)

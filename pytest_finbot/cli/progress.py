@@ -184,8 +184,7 @@ class Progress:
         at = _moment(record.get("finished_at"))
         if at is None:
             return
-        if not record.get("compared_at"):  # else it was not executed now
-            self._finished.append(at)
+        self._finished.append(at)
         self._failures.pop(name, None)
         if record.get("status") == RunStatus.FAILED:
             error = error_of(record)

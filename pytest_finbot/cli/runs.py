@@ -160,6 +160,7 @@ def _table(page: Page, rows: Sequence[RunRow], first: Sequence[tuple[str, Sequen
             )
             for number, row in enumerate(rows)
         ],
+        optional=("BEGAN (UTC)", "TIME", "SHARPE", "DRAWDOWN", "VERDICT", "RETURN"),
     )
 
 

@@ -21,6 +21,8 @@ NOTHING: Final = "\N{EN DASH}"
 """What a cell without a value shows."""
 _WIDE: Final = 100_000
 """Columns where nobody looks at a screen: nothing is folded, a line is a row."""
+_MOST_TO_FIRST: Final = 0.6
+"""Of a table's width, what its first column may have before it is folded."""
 _PROBLEMS: Final = 50
 _STYLES: Final = {
     **dict.fromkeys(("completed", "success", "identical", "within"), "green"),
@@ -92,7 +94,7 @@ def say_json(document: Mapping[str, Any]) -> None:
 def tell_problems(problems: Sequence[str]) -> None:
     """On stderr what could not be read, each by its name."""
     for problem in problems[:_PROBLEMS]:
-        click.echo(f"finbot: cannot be read and does not count: {shown(problem)}", err=True)
+        click.echo(f"finbot: problem: {shown(problem)}", err=True)
     left = len(problems) - _PROBLEMS
     if left > 0:
         click.echo(f"finbot: and {left:,} more; all of them: finbot registry verify", err=True)
@@ -137,9 +139,22 @@ class Page:
         for name, value in known:
             self.line(f"  {name:{width}}  {shown(value)}")
 
-    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """A table. A column whose title ends in ``>`` has its values to the right."""
-        self._console.print(table(columns, rows))
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, optional: Sequence[str] = ()
+    ) -> None:
+        """A table. A column whose title ends in ``>`` has its values to the right.
+
+        ``optional`` titles are left out, the first first, where the terminal is too narrow
+        for all; that is said.
+        """
+        cells = [[cell(value) for value in row] for row in rows]
+        kept, left_out = _fitting(columns, cells, self._console.width, optional)
+        titles = [columns[number] for number in kept]
+        self._console.print(
+            table(titles, [[row[number] for number in kept] for row in cells], self._console.width)
+        )
+        if left_out:
+            self.line(f"no room for {', '.join(left_out)}: widen the terminal, or see --json", style="dim")
 
     def show(self) -> None:
         """Write it: a page at a time on a terminal that is shorter than it."""
@@ -154,17 +169,49 @@ class Page:
             click.echo(text, nl=False)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> RenderableType:
-    """Rows under titles; a title that ends in ``>`` has its values to the right."""
-    from rich.table import Table
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]], width: int = 0) -> RenderableType:
+    """Rows under titles; a title that ends in ``>`` has its values to the right.
 
+    Cells are folded where ``width`` is too little for them; those of the first column, by
+    which rows are called and copied, only where they would leave too little to the others.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    cells = [[value if isinstance(value, Text) else cell(value) for value in row] for row in rows]
+    longest = max((row[0].cell_len for row in cells if row), default=0)
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for title in columns:
-        right = title.endswith(">")
-        made.add_column(title.removesuffix(">"), justify="right" if right else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*map(cell, row))
+    for number, title in enumerate(columns):
+        whole = number == 0 and longest <= width * _MOST_TO_FIRST
+        made.add_column(
+            Text(title.removesuffix(">")),
+            justify="right" if title.endswith(">") else "left",
+            overflow="fold",
+            no_wrap=whole,
+            min_width=longest if whole else None,
+        )
+    for row in cells:
+        made.add_row(*row)
     return made
+
+
+def _fitting(
+    columns: Sequence[str], cells: Sequence[Sequence[Text]], width: int, optional: Sequence[str]
+) -> tuple[list[int], list[str]]:
+    """Numbers of the columns that are shown, and titles of those that are not."""
+    widths = [
+        max((len(title.removesuffix(">")), *(row[number].cell_len for row in cells)))
+        for number, title in enumerate(columns)
+    ]
+    titles = [title.removesuffix(">") for title in columns]
+    kept = list(range(len(columns)))
+    left_out = []
+    for title in optional:
+        if sum(widths[number] + 2 for number in kept) - 2 <= width:
+            break
+        kept.remove(titles.index(title))
+        left_out.append(title)
+    return kept, left_out
 
 
 def cell(value: object) -> Text:

@@ -147,7 +147,7 @@ def test_what_cannot_be_read_is_told_by_name_and_hides_nothing(ask, root, record
         asked = ask("batches", *command)
         assert asked.status == 0
         assert "completed" in asked.out
-        assert f"finbot: cannot be read and does not count: {where}" in asked.err
+        assert f"finbot: problem: {where}" in asked.err
         assert where in ask("batches", *command, "--json").document["problems"][0]
 
 
@@ -403,6 +403,16 @@ def test_only_what_is_longer_than_the_terminal_is_paged(root, tmp_path, batches,
     assert status == 0, written
     assert written.count("[red]x") == batches
     assert (tmp_path / "paged").exists() is paged
+
+
+def test_on_a_narrow_terminal_ids_stay_whole_and_it_is_said_what_is_not_shown(root):
+    batch_id = manifested(root, "20260101T000000", "aaaaaa")
+    command = [sys.executable, "-m", "pytest_finbot.cli.main", "batches", "list", "--registry", str(root)]
+    status, written = on_a_terminal(command, {"NO_COLOR": "1"}, columns=80)
+    assert status == 0
+    assert batch_id in written
+    assert "no room for CREATED (UTC), COMMIT" in written
+    assert "no room" not in on_a_terminal(command, {"NO_COLOR": "1"}, columns=200)[1]
 
 
 def test_a_shell_completes_batches_and_runs(root, record, tmp_path):

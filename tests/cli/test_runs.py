@@ -5,6 +5,7 @@ import datetime
 
 import pytest
 
+from pytest_finbot.cli.show import NOTHING
 from pytest_finbot.registry import Experiment, ExperimentRegistry, open_registry
 from pytest_finbot.registry.queries import RunRow
 
@@ -64,7 +65,10 @@ def test_filters(ask, record, filters, found):
     record(
         a={"status": "success", "strategy": "sma", "engine": "portfolio", "tags": ["core", "x"], **at["a"]},
         b={
-            **{"status": "failed", "engine": "bt", "tags": ["core"], **at["b"]},
+            "status": "failed",
+            "engine": "bt",
+            "tags": ["core"],
+            **at["b"],
             "error": {"category": "timeout", "message": "slow"},
         },
         c={"status": "failed", "verdict": "moved", **at["c"]},
@@ -122,8 +126,11 @@ def test_a_failure_is_shown_with_its_traceback_and_every_attempt(ask, registry, 
         a={
             "status": "failed",
             "error": {
-                **{"category": "engine_error", "phase": "simulate", "type": "ValueError"},
-                **{"message": "first", "traceback": "Traceback:\n  File x\nValueError: first"},
+                "category": "engine_error",
+                "phase": "simulate",
+                "type": "ValueError",
+                "message": "first",
+                "traceback": "Traceback:\n  File x\nValueError: first",
             },
         }
     )
@@ -188,7 +195,7 @@ def test_runs_are_compared_metric_by_metric_and_in_what_differs(ask, record):
     assert asked.status == 0
     assert asked.row("final_nav") == ["final_nav", "1300", "1300.5", "+0.5"]
     assert asked.row("costs") == ["costs", "0", "0", "0"]
-    assert asked.row("calmar") == ["calmar", "undefined: no drawdown", "undefined: no drawdown", "–"]
+    assert asked.row("calmar") == ["calmar", "undefined: no drawdown", "undefined: no drawdown", NOTHING]
     assert asked.row("fast") == ["fast", "50", "49"]
     assert asked.row("data.hash") == ["data.hash", "a" * 16, "b" * 16]
     assert "slow" not in asked.out
@@ -242,8 +249,11 @@ def at_nav(nav, day, **fingerprint):
         "metrics": {} if nav is None else {"final_nav": nav, "volatility": 0.5},
         "started_at": f"2026-01-{day:02}T12:00:00",
         "fingerprint": {
-            **{"config": "c" * 64, "data": {"hash": "d" * 64, "field": "close"}, "code": {"hash": "e" * 64}},
-            **{"engine": {"name": "portfolio", "version": "1"}, "environment": {"pandas": "2.3"}},
+            "config": "c" * 64,
+            "data": {"hash": "d" * 64, "field": "close"},
+            "code": {"hash": "e" * 64},
+            "engine": {"name": "portfolio", "version": "1"},
+            "environment": {"pandas": "2.3"},
             **fingerprint,
         },
     }
@@ -262,12 +272,12 @@ def test_a_history_has_each_move_with_its_cause_and_counts_what_did_not_move(ask
     assert "▅▅ █▁" in asked.out
     assert "min 99.00, max 101.00, last 99.00" in asked.out
     assert "5 records, 2026-01-01 12:00:00 to 2026-01-05 12:00:00 UTC; 1 without a value" in asked.out
-    assert asked.row("2026-01-01")[1:] == ["100.00", "first", "3f9c1a7e5b", "1", "–"]
+    assert asked.row("2026-01-01")[1:] == ["100.00", "first", "3f9c1a7e5b", "1", NOTHING]
     assert asked.row("2026-01-04")[1:] == [
         "101.00",
         "+1 (+100 bp)",
         "3f9c1a7e5b",
-        "–",
+        NOTHING,
         "environment: pandas 2.3 → 3.1",
     ]
     assert "not deterministic" in asked.row("2026-01-05")[-1]

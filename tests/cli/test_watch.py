@@ -70,7 +70,7 @@ def test_without_any_batch_it_says_so(ask, registry):
 
 
 def test_what_is_under_way_failed_and_left_is_told_as_it_comes(root):
-    registry, batch_id, hold, writer = begun(root, "a", "b", "c", "d")
+    registry, batch_id, hold, _ = begun(root, "a", "b", "c", "d")
     progress = Progress(registry, batch_id, ALWAYS)
     seen = progress.look()
     assert (seen.status, seen.over, seen.rate, seen.under_way) == ("running", False, None, ())
@@ -100,7 +100,7 @@ def test_what_is_under_way_failed_and_left_is_told_as_it_comes(root):
 
 
 def test_half_a_line_is_no_line_until_its_end_is_there(root):
-    registry, batch_id, hold, writer = begun(root, "a")
+    registry, batch_id, hold, _ = begun(root, "a")
     (path,) = segments(registry.batch_folder(batch_id))
     progress = Progress(registry, batch_id, ALWAYS)
     progress.look()
