@@ -117,16 +117,16 @@ def _sessions(folder: Path) -> dict[str, list[dict[str, Any]]]:
                 begun = {
                     "began": str(value.get("at", "")),
                     "ended": None,
-                    "exitstatus": None,
                     "runs": len(value.get("expected") or ()),
                     "segment": path.name,
                 }
                 sessions.append(begun)
             elif value["kind"] == "end":
-                begun |= {"ended": value.get("at"), "exitstatus": value.get("exitstatus")}
+                begun["ended"] = value.get("at")
             elif value["kind"] == "cancel":
                 asked = {"at": str(value.get("at", "")), "reason": value.get("reason")}
-                cancels.append({**asked, "at_once": bool(value.get("at_once"))})
+                how = {"at_once": bool(value.get("at_once")), "segment": path.name}
+                cancels.append({**asked, **how})
     sessions.sort(key=lambda session: session["began"])
     cancels.sort(key=lambda cancel: cancel["at"])
     return {"sessions": sessions, "cancels": cancels}

@@ -181,13 +181,15 @@ def _tell(facts: dict[str, Any], page: Page) -> None:
         _more(page, len(facts["not_run_names"]), f"finbot batches show {facts['batch_id']} --json")
     page.heading("sessions")
     page.table(
-        ("BEGAN (UTC)", "ENDED (UTC)", "RUNS>", "EXIT STATUS>", "SEGMENT"),
+        ("BEGAN (UTC)", "ENDED (UTC)", "RUNS>", "SEGMENT"),
         [
-            (when(each["began"]), when(each["ended"]), each["runs"], each["exitstatus"], each["segment"])
+            (when(each["began"]), when(each["ended"]), each["runs"], each["segment"])
             for each in facts["sessions"]
         ],
     )
-    for cancel in facts["cancels"]:
+    # A session that was asked to end says so in its own segment: told once is enough.
+    asked = [cancel for cancel in facts["cancels"] if not cancel["segment"].startswith("main-")]
+    for cancel in asked or facts["cancels"]:
         how = "at once" if cancel["at_once"] else "after the runs under way"
         page.line(f"  cancelled {when(cancel['at'])} UTC, {how}: {shown(cancel['reason'])}")
     if facts["provenance"]:

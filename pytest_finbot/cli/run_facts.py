@@ -32,7 +32,7 @@ def run_facts(registry: FilesRegistry, batch_id: str, name: str) -> dict[str, An
         manifest, params = {}, None
     output, unread = _output(registry, batch_id, plain)
     return {
-        "run_id": run_id(batch_id, plain, record["attempt"]),
+        "run_id": record.get("run_id") or run_id(batch_id, plain, record["attempt"]),
         "batch_id": batch_id,
         "batch_name": manifest.get("batch_name"),
         "name": plain,

@@ -34,7 +34,7 @@ def tell_run(facts: Mapping[str, Any], page: Page) -> None:
             ("began", f"{when(get('started_at'))} UTC"),
             ("took", seconds(get("seconds"))),
             ("worker", get("worker")),
-            ("attempt", f"{get('attempt')} of {len(facts['attempts'])} recorded"),
+            ("attempt", f"{get('attempt')} ({len(facts['attempts'])} recorded)"),
             ("batch", f"{facts['batch_id']} {facts['batch_name'] or ''}".rstrip()),
             ("engine", get("engine")),
             ("strategy", get("strategy")),

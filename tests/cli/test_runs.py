@@ -136,7 +136,7 @@ def test_a_failure_is_shown_with_its_traceback_and_every_attempt(ask, registry, 
     )
     registry.add_item_result(batch_id, {"name": "a", "status": "success"})
     asked = ask("runs", "show", f"{batch_id}/a")
-    assert "attempt  2 of 2 recorded" in asked.out
+    assert "attempt  2 (2 recorded)" in asked.out
     assert "success" in asked.out
     assert [line.split()[:2] for line in asked.out.splitlines() if line.split()[:1] in (["1"], ["2"])] == [
         ["1", "failed"],
