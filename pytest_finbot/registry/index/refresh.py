@@ -40,6 +40,10 @@ class Refresher:
             return
         self._alone(self._update, whole=known is not None)
 
+    def is_usable(self, connection: sqlite3.Connection) -> bool:
+        """Whether what is open is still this registry's, and of this version."""
+        return schema.is_usable(connection, self._name)
+
     def mend(self, error: sqlite3.Error) -> None:
         """Refresh after ``error``: in a new file where this one is broken, else in memory.
 
@@ -105,7 +109,7 @@ class Refresher:
         self._broken = False
         try:
             connection = self._database.connection
-            if schema.is_usable(connection, self._name):
+            if self.is_usable(connection):
                 return dict(connection.execute("SELECT batch_id, signature FROM batches"))
         except sqlite3.Error as error:
             if not schema.is_broken(error) or self._database.in_memory:

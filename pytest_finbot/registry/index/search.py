@@ -36,7 +36,8 @@ _RUNS = (  # in the order of RunRow; texts by their numbers
     "CROSS JOIN tracks t ON t.id = r.track CROSS JOIN words n ON n.id = t.name "
 )
 _HASHES = ("config", "data", "code", "environment", "series")
-_WORD_COLUMNS = (5, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17)
+_STATUS_COLUMN, _TAGS = 5, 10
+_WORD_COLUMNS = (_STATUS_COLUMN, 6, 7, 8, 9, 13, 14, 15, 16, 17)
 _NEWEST_RUN = " ORDER BY r.started_at DESC, b.batch_id DESC, n.word DESC LIMIT ? OFFSET ?"
 _WORDS_AT_ONCE = 500
 """Values a statement may have in every SQLite: 999."""
@@ -313,12 +314,13 @@ def _fetch(
         f"{_RUNS}{where}{_NEWEST_RUN}", (*where.values, _limit(limit), _offset(offset))
     ).fetchall()
     word = _words(connection, found)
-    return [_run_row(list(row), word) for row in found]
+    tags = {number: tuple(json.loads(word[number])) for number in {row[_TAGS] for row in found}}
+    return [_run_row(list(row), word, tags) for row in found]
 
 
 def _words(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> dict[int | None, str]:
     """The texts of ``rows`` by their numbers: there are fewer of them than of rows, so no join."""
-    numbers = sorted({row[column] for row in rows for column in _WORD_COLUMNS} - {None})
+    numbers = sorted({row[column] for row in rows for column in (*_WORD_COLUMNS, _TAGS)} - {None})
     found: dict[int | None, str] = {}
     for at in range(0, len(numbers), _WORDS_AT_ONCE):
         some = numbers[at : at + _WORDS_AT_ONCE]
@@ -329,13 +331,15 @@ def _words(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> dic
     return found
 
 
-def _run_row(values: list[Any], word: Mapping[int | None, str]) -> RunRow:
+def _run_row(
+    values: list[Any], word: Mapping[int | None, str], tags: Mapping[int, tuple[str, ...]]
+) -> RunRow:
     said, batch_id, _, name, attempt = values[:5]
+    values[0] = run_id(batch_id, name, attempt) if said is None else said
+    values[_TAGS] = tags[values[_TAGS]]
     for column in _WORD_COLUMNS:
         values[column] = word.get(values[column])
-    values[0] = run_id(batch_id, name, attempt) if said is None else said
-    values[5] = RunStatus(values[5])
-    values[10] = () if values[10] == "[]" else tuple(json.loads(values[10]))
+    values[_STATUS_COLUMN] = RunStatus(values[_STATUS_COLUMN])
     return RunRow(*values)
 
 
