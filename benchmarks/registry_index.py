@@ -194,7 +194,7 @@ def questions(root: Path, registry: FilesRegistry, batches: int, runs: int, writ
         Figure(
             f"{label}: refresh with nothing new",
             milliseconds(index.refresh),
-            15,
+            max(15, 5e-3 * files),
             "ms",
             note=f"{files:,} files",
         ),
@@ -215,7 +215,7 @@ def questions(root: Path, registry: FilesRegistry, batches: int, runs: int, writ
         "by hash (configuration, 8 digits)": lambda: index.by_hash(digest("config", 7)[:8]),
         "latest per run name": index.latest,
         "history of a run": lambda: index.history("strategy_00007"),
-        "one record": lambda: index.record(f"{batch_id_of(3)[0]}/strategy_00005"),
+        "one record": lambda: index.record(f"{batch_id_of(batches // 2)[0]}/strategy_00005"),
         "statistics": index.statistics,
     }
     figures += [Figure(f"{label}: {what}", milliseconds(ask), 50, "ms") for what, ask in asked.items()]
