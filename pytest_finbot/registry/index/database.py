@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 _BUSY_SECONDS = 30.0
+_TURNING_SECONDS = 10.0
 _MEMORY = ":memory:"
 
 
@@ -68,6 +70,22 @@ class Database:
         self.close()
         self._path, self._why = None, why
 
+    def let_read_while_writing(self) -> None:
+        """Turn the write-ahead log on, under :meth:`lock`; it stays on for all who open the file.
+
+        SQLite does not wait here for others who read this moment, so we do.
+        """
+        connection = self.connection
+        until = time.monotonic() + _TURNING_SECONDS
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if (error.sqlite_errorcode or 0) & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+            time.sleep(0.01)
+
     def discard(self) -> None:
         """Throw the file away, under :meth:`lock`. Raises OSError where the system does not let us."""
         assert self._path is not None, "there is no file to discard"
@@ -120,7 +138,6 @@ class Database:
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA cache_size = -16000")
             if self._path is not None:
-                connection.execute("PRAGMA journal_mode = WAL")
                 self._identity = _identity(self._path)
         except BaseException:
             connection.close()

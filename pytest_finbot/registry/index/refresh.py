@@ -81,6 +81,8 @@ class Refresher:
         known = self._known()  # somebody else may have done it while we waited
         if self._broken:
             self._database.discard()
+        if known is None:
+            self._database.let_read_while_writing()
         with self._database.transaction("IMMEDIATE") as connection:
             if known is None:
                 schema.create(connection, self._name)
