@@ -33,9 +33,10 @@ class FilesRegistry:
             hint = did_you_mean(durability, get_args(Durability))
             raise RegistryError(f"durability is {durability!r}, expected {expected}{hint}")
         self._durability = durability
-        self._durable = durability == "item"
-        self._layout = Layout.open(root, durable=self._durable)
-        self.objects = ObjectStore(self._layout.objects, durable=self._durable)
+        # Once a second is for lines. What a line names is on the disk before it, whatever was asked:
+        # a record of long ago would be worth nothing without its series, or without its registry.
+        self._layout = Layout.open(root)
+        self.objects = ObjectStore(self._layout.objects)
         self._open: dict[tuple[int, str, str], _Files] = {}
 
     @property
