@@ -211,15 +211,19 @@ class Journal:
                     f"batch {batch_id} is running and is not deleted; end it first with complete_batch, "
                     "or update_status(batch_id, 'cancelled')"
                 )
-            self.forget(batch_id)
-            folder = self.registry.batch_folder(batch_id)
-            # A hidden name: nobody who reads meanwhile finds half a batch.
-            hidden = folder.with_name(f".deleted-{batch_id}-{os.urandom(4).hex()}")
-            with telling("delete the batch in", folder):
-                os.replace(folder, hidden)
-                if self._durability == "item":
-                    sync_folder(folder.parent)
-                shutil.rmtree(hidden)
+            held = self.registry.hold(batch_id)  # cancelled, say, and its session still ends
+            try:
+                self.forget(batch_id)
+                folder = self.registry.batch_folder(batch_id)
+                # A hidden name: nobody who reads meanwhile finds half a batch.
+                hidden = folder.with_name(f".deleted-{batch_id}-{os.urandom(4).hex()}")
+                with telling("delete the batch in", folder):
+                    os.replace(folder, hidden)
+                    if self._durability == "item":
+                        sync_folder(folder.parent)
+                    shutil.rmtree(hidden)
+            finally:
+                held.release()
 
     def forget(self, batch_id: str) -> None:
         """Close this process's segment of a batch; recording more begins another."""

@@ -523,6 +523,17 @@ def test_a_batch_whose_script_died_can_be_cancelled_and_then_deleted(registry):
     assert registry.count() == 0
 
 
+def test_a_batch_whose_session_still_lives_is_not_deleted_even_when_it_is_cancelled(registry, root):
+    batch_id = registry.create_batch("core", ["a"])
+    registry.update_status(batch_id, "cancelled", "no longer needed")
+    held = open_registry(root).hold(batch_id)
+    with pytest.raises(RegistryError, match=f"batch {batch_id} is being run by another session"):
+        registry.delete(batch_id)
+    held.release()
+    registry.delete(batch_id)
+    assert not registry.batch_exists(batch_id)
+
+
 @pytest.mark.parametrize("batch_id", ["", "x", "../../etc", "batch-20260230T000000Z-000000"])
 def test_what_is_no_batch_id_becomes_no_path(registry, batch_id):
     assert registry.batch_exists(batch_id) is False

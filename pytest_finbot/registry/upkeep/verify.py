@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pytest_finbot.errors import RegistryError
+from pytest_finbot.registry.cut_lines import is_cut_off
 from pytest_finbot.registry.durable import telling
 from pytest_finbot.registry.files import FilesRegistry
 from pytest_finbot.registry.fold import fold_batch
@@ -21,7 +22,6 @@ from pytest_finbot.registry.records import check_envelope, record_from_json
 from pytest_finbot.registry.segments import segment_name
 from pytest_finbot.registry.small_tables import get_table
 from pytest_finbot.registry.strict_json import decode
-from pytest_finbot.registry.cut_lines import is_cut_off
 from pytest_finbot.registry.upkeep.object_files import is_draft, object_files
 from pytest_finbot.registry.upkeep.prune import ASIDE, SWEPT
 from pytest_finbot.registry.upkeep.references import hashes_in
