@@ -11,6 +11,7 @@ import platform
 import shutil
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ from pytest_finbot.registry.durable import sync_folder, telling
 from pytest_finbot.registry.files import FilesBatchWriter, FilesRegistry
 from pytest_finbot.registry.ids import is_batch_id, new_batch_id, run_id
 from pytest_finbot.registry.known_runs import KnownRuns
-from pytest_finbot.registry.layout import MANIFEST, segments
+from pytest_finbot.registry.layout import MANIFEST, REMOVED, segments
 from pytest_finbot.registry.queries import utc_text
 from pytest_finbot.registry.records import record_to_json
 from pytest_finbot.registry.segments import Durability, read_segment
@@ -216,12 +217,13 @@ class Journal:
                 self.forget(batch_id)
                 folder = self.registry.batch_folder(batch_id)
                 # A hidden name: nobody who reads meanwhile finds half a batch.
-                hidden = folder.with_name(f".deleted-{batch_id}-{os.urandom(4).hex()}")
+                hidden = folder.with_name(f"{REMOVED}{batch_id}-{os.urandom(4).hex()}")
                 with telling("delete the batch in", folder):
                     os.replace(folder, hidden)
                     if self._durability == "item":
                         sync_folder(folder.parent)
-                    shutil.rmtree(hidden)
+                    with suppress(FileNotFoundError):  # a prune finishes what it finds
+                        shutil.rmtree(hidden)
             finally:
                 held.release()
 

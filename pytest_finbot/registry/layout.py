@@ -26,6 +26,8 @@ FORMAT = "finbot-registry"
 VERSION = 1
 MARKER = "registry.json"
 MANIFEST = "manifest.json"
+REMOVED = ".pruned-"
+"""Begins the name of a batch folder on its way out; a prune finishes what was killed on it."""
 
 _WRITER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", re.ASCII)
 

@@ -21,7 +21,7 @@ from pytest_finbot.errors import RegistryError
 from pytest_finbot.registry.durable import sync_folder, telling
 from pytest_finbot.registry.files import FilesRegistry
 from pytest_finbot.registry.fold import fold_batch
-from pytest_finbot.registry.layout import MANIFEST
+from pytest_finbot.registry.layout import MANIFEST, REMOVED
 from pytest_finbot.registry.liveness import hold, is_alive
 from pytest_finbot.registry.upkeep.batch_facts import (
     batch_name,
@@ -38,9 +38,8 @@ GRACE = timedelta(days=1)
 UNKNOWN_IS_OVER = timedelta(days=7)
 """A batch of which nobody can tell whether it runs counts as over when nothing was written so long."""
 
-ASIDE = ".pruned-"
 SWEPT = ".swept"
-_PUT_ASIDE = re.compile(r"\.([0-9a-f]{64}\.(?:parquet|json))\.swept", re.ASCII)
+_PUT_REMOVED = re.compile(r"\.([0-9a-f]{64}\.(?:parquet|json))\.swept", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +255,7 @@ class _Pruning:
     def _leftovers(self) -> Iterator[Path]:
         """What killed processes left: half removed batches, objects put aside, drafts."""
         root, horizon = self.registry.root, (self.now - max(self.grace, timedelta(hours=1))).timestamp()
-        yield from sorted((root / "batches").glob(f"*/*/{ASIDE}*"))
+        yield from sorted((root / "batches").glob(f"*/*/{REMOVED}*"))
         yield from sorted(
             path for path in (root / "series").glob(f"*/.*{SWEPT}") if _original(path) is not None
         )
@@ -306,7 +305,7 @@ class _Pruning:
 
         It is renamed first: to who looks, it is there whole or not at all.
         """
-        aside = folder.with_name(ASIDE + folder.name)
+        aside = folder.with_name(REMOVED + folder.name)
         held = None
         try:
             if is_alive(folder) is not None:
@@ -349,7 +348,7 @@ class _Pruning:
     def _finish(self, path: Path) -> None:
         """Finish what a killed process began: the batch goes, the object only if nothing names it."""
         with telling("remove", path):
-            if path.name.startswith(ASIDE):
+            if path.name.startswith(REMOVED):
                 shutil.rmtree(path)
             elif (original := _original(path)) is not None:
                 if original.exists() or bytes.fromhex(original.stem) not in self.marked:
@@ -362,5 +361,5 @@ class _Pruning:
 
 def _original(path: Path) -> Path | None:
     """The object that was put aside as ``path``; ``None`` where it is none."""
-    match = _PUT_ASIDE.fullmatch(path.name)
+    match = _PUT_REMOVED.fullmatch(path.name)
     return None if match is None else path.with_name(match[1])

@@ -16,14 +16,14 @@ from pytest_finbot.registry.durable import telling
 from pytest_finbot.registry.files import FilesRegistry
 from pytest_finbot.registry.fold import fold_batch
 from pytest_finbot.registry.ids import batch_month, is_batch_id
-from pytest_finbot.registry.layout import MANIFEST, segments
+from pytest_finbot.registry.layout import MANIFEST, REMOVED, segments
 from pytest_finbot.registry.liveness import LOCK, is_alive
 from pytest_finbot.registry.records import check_envelope, record_from_json
 from pytest_finbot.registry.segments import segment_name
 from pytest_finbot.registry.small_tables import get_table
 from pytest_finbot.registry.strict_json import decode
 from pytest_finbot.registry.upkeep.object_files import is_draft, object_files
-from pytest_finbot.registry.upkeep.prune import ASIDE, SWEPT
+from pytest_finbot.registry.upkeep.prune import SWEPT
 from pytest_finbot.registry.upkeep.references import hashes_in
 
 _DRAFT_SECONDS = 3600.0
@@ -110,7 +110,7 @@ class Verification:
                 for folder in _names(month):
                     if not folder.is_dir():
                         yield from self._alien(folder)
-                    elif folder.name.startswith(ASIDE):
+                    elif folder.name.startswith(REMOVED):
                         message = "left by a prune that was killed; the next one removes it"
                         yield Finding("note", self._shown(folder), None, message)
                     elif not is_batch_id(folder.name):
