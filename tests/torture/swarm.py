@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas  # noqa: F401 - pyarrow looks for it at its first array
 import pyarrow.parquet  # noqa: F401 - imported once, before there is anything to fork
 
 from pytest_finbot.contracts import BatchStatus

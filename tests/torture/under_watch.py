@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ITEMS = 16
+ITEMS = 12
 CALLS = ("write", "fsync", "fdatasync", "replace", "mkdir")
 REAL: dict[str, Callable[..., Any]] = {name: getattr(os, name) for name in CALLS if hasattr(os, name)}
 clock = [0.0]
@@ -27,6 +27,11 @@ clock = [0.0]
 
 
 def patch(name: str, stand_in: Callable[..., Any]) -> None:
+    """Put ``stand_in`` where the registry finds the system's call."""
+    from pytest_finbot.registry import append_file
+
+    if append_file._sync_data is REAL[name]:
+        append_file._sync_data = stand_in
     setattr(os, name, stand_in)
 
 
@@ -178,7 +183,12 @@ def watch(root: Path, durability: str, log: Path, objects: bool) -> None:
 
 
 def kill_at_each_step(folder: Path, durability: str) -> None:
-    import pyarrow.parquet  # noqa: F401 - imported once, before there is anything to fork
+    # Imported once, before there is anything to fork. pyarrow looks for pandas at its first array.
+    import pandas  # noqa: F401
+    import pyarrow.parquet  # noqa: F401
+
+    import pytest_finbot.registry.batch_registry
+    import pytest_finbot.registry.index  # noqa: F401
 
     status = -1
     for step in range(10_000):
