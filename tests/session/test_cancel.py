@@ -25,9 +25,14 @@ def waiting(spec, market):
     while not Path("go").exists() and time.monotonic() < until:
         time.sleep(0.05)
     return np.full(market.close.shape, 0.5)
+
+
+def napping(spec, market):
+    time.sleep(1)
+    return np.full(market.close.shape, 0.5)
 """
 RUNS = "- {id: before}\n- {id: slow, strategy: 'ours:waiting'}\n" + "".join(
-    f"- {{id: later_{number}}}\n" for number in range(8)
+    f"- {{id: later_{number}, strategy: 'ours:napping'}}\n" for number in range(8)
 )
 
 
