@@ -51,7 +51,9 @@ def main() -> int:
     ratio = statistics.median(new / old for new, old in zip(forked, again, strict=True))
     print(f"inline        {inline_ms:9.4f} ms a job")
     print(f"reused child  {again_ms:9.4f} ms a job")
-    print(f"new fork each {forked_ms:9.4f} ms a job, {ratio:.0f} x the reused child (median of {ROUNDS} pairs)")
+    print(
+        f"new fork each {forked_ms:9.4f} ms a job, {ratio:.0f} x the reused child (median of {ROUNDS} pairs)"
+    )
     return 0
 
 

@@ -7,7 +7,6 @@ not grow with what the runs are, only with how many there are.
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import hashlib
 import json
@@ -41,7 +40,7 @@ from pytest_finbot.session.gate import BatchGate, GateOptions, open_gate, resolv
 from pytest_finbot.session.inspect import inspect_run
 from pytest_finbot.session.isolated import isolates
 from pytest_finbot.session.items import node_id
-from pytest_finbot.session.limits import worker_limit
+from pytest_finbot.session.limits import as_asked, worker_limit
 from pytest_finbot.session.output import OutputFolder
 from pytest_finbot.session.provenance import provenance
 from pytest_finbot.session.resumed import ResumedRuns
@@ -105,7 +104,7 @@ class Controller:
         problems: list[Problem] = []
         for path in files:
             try:
-                batches.append(_as_asked(load_batch(_as_named(path), inspect=inspect_run), config))
+                batches.append(as_asked(load_batch(_as_named(path), inspect=inspect_run), config))
             except BatchFileError as error:
                 problems.extend(error.problems)
         problems.extend(conflicts(batches))
@@ -381,27 +380,6 @@ def _as_named(path: Path) -> Path:
     """``path`` as short as messages want it: relative where it lies below the current folder."""
     folder = Path.cwd()
     return path.relative_to(folder) if path.is_relative_to(folder) else path
-
-
-def _as_asked(batch: Batch, config: pytest.Config) -> Batch:
-    """``batch`` with the limits of the command line in place of its own. Raises BatchFileError."""
-    timeout, isolation = config.option.finbot_timeout, config.option.finbot_isolation
-    if timeout is None and isolation is None:
-        return batch
-    runs = tuple(
-        dataclasses.replace(
-            spec,
-            timeout=spec.timeout if timeout is None else timeout,
-            isolation=isolation or spec.isolation,
-        )
-        for spec in batch.runs
-    )
-    for spec in runs:
-        if spec.isolation == "inline" and (spec.timeout is not None or spec.memory_limit is not None):
-            limit = "timeout" if spec.timeout is not None else "memory_limit"
-            words = f"run {spec.name} has a {limit}, and inline nothing can end it; leave isolation to auto"
-            raise BatchFileError([Problem(batch.path.name, spec.line, "isolation", words)])
-    return dataclasses.replace(batch, runs=runs)
 
 
 def _sorted(names: Iterable[str] | None) -> list[str] | None:

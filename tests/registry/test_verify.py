@@ -15,10 +15,10 @@ from pytest_finbot.contracts import RunRecord, RunStatus
 from pytest_finbot.errors import RegistryError
 from pytest_finbot.fingerprint import sha256_of_json
 from pytest_finbot.registry import open_registry
+from pytest_finbot.registry.cut_lines import is_cut_off
 from pytest_finbot.registry.records import record_to_json
 from pytest_finbot.registry.small_tables import keep_table
 from pytest_finbot.registry.strict_json import decode
-from pytest_finbot.registry.cut_lines import is_cut_off
 from pytest_finbot.registry.upkeep.verify import verify
 
 BATCH = "batch-20261121T091502Z-3f9c1a"
