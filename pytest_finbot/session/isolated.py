@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -50,6 +52,16 @@ def _asked(spec: RunSpec) -> str:
     return "a memory_limit" if spec.memory_limit is not None else "isolation: process"
 
 
+def _load_libraries(spec: RunSpec) -> None:
+    """What every run needs, loaded before the fork: once, and not on the time of a run."""
+    names = ["pandas", "pyarrow.compute", "pyarrow.csv", "pyarrow.parquet"]
+    if spec.data.calendar is not None:
+        names.append("exchange_calendars")
+    for name in names:
+        if name not in sys.modules:
+            importlib.import_module(name)
+
+
 class IsolatedExecutor:
     """Executes attempts in one child of this process, which is replaced when one goes wrong."""
 
@@ -71,6 +83,7 @@ class IsolatedExecutor:
         UnrecordedError as :meth:`Executor.execute` does.
         """
         spec = attempt.spec
+        _load_libraries(spec)
         story = _Story(log)
         job = {
             "batch": str(attempt.batch.path),

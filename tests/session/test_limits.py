@@ -131,7 +131,7 @@ def hoarding(spec, market):
 def test_the_command_line_limits_every_run(project):
     project.write("ours.py", HEAD + "def sleeping(spec, market):\n    time.sleep(60)\n")
     project.batch("- {id: a}\n- {id: bad, strategy: 'ours:sleeping', timeout: 50}\n")
-    project.pytest("--finbot-timeout", "1.5")
+    project.pytest("--finbot-timeout", "3")
     assert rows_of(project) == {"a": ("success", ""), "bad": ("failed", "timeout")}
 
 
