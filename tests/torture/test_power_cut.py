@@ -225,6 +225,7 @@ def test_killed_at_any_step_nothing_acknowledged_is_lost_and_the_batch_can_be_go
     assert (done.returncode, done.stderr) == (0, "")
     places = sorted(folder.iterdir())
     assert len(places) > 25, "steps are counted where the registry takes them"
+    torn = []
     for place in places:
         root = place / ".finbot"
         lines = (place / "told").read_text().splitlines()
@@ -236,8 +237,13 @@ def test_killed_at_any_step_nothing_acknowledged_is_lost_and_the_batch_can_be_go
         with BatchRegistry(root) as registry:
             for batch_id in {event["name"].partition("/")[0] for event in told}:
                 before = files.fold(batch_id).recorded
+                assert files.fold(batch_id).problems == ()
+                torn += files.fold(batch_id).notes
                 for name in ("item-00", "item-01"):
                     registry.add_item_result(batch_id, {"name": name, "status": "success"})
                 assert registry.complete_batch(batch_id) is BatchStatus.COMPLETED
                 assert before <= files.fold(batch_id).recorded == 2
         assert faults(root) == [], place.name
+    # Every line that came after an acknowledged one was cut off in one of the places.
+    assert len(torn) > 5
+    assert all("the last line was cut off after" in problem for problem in torn)
