@@ -1,9 +1,10 @@
 """A batch's status and counts, worked out from its segments and never kept anywhere.
 
 Lines of the controller: ``begin`` {at, expected, deselected}, ``crash`` (the record of a run
-whose process died), ``cancel`` {at, reason}, ``end`` {at, exitstatus}. Lines of those who
-execute: ``start`` {name, attempt, at} and ``run`` (the record). Of others: ``cancel`` by
-whoever asks for it, ``delete`` {at, name, attempt}. Other kinds are passed over.
+whose process died), ``cancel`` {at, reason}, ``end`` {at, exitstatus (pytest's own, before the
+gate)}. Lines of those who execute: ``start`` {name, attempt, at} and ``run`` (the record). Of
+others: ``cancel`` by whoever asks for it, ``delete`` {at, name, attempt}. Other kinds are passed
+over.
 
 Each session that goes on with a batch begins anew: its ``begin`` may say in ``gone`` which runs
 are expected no longer, and a ``cancel`` of before counts no longer.
