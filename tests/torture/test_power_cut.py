@@ -218,7 +218,9 @@ def test_killed_at_any_step_nothing_acknowledged_is_lost_and_the_batch_can_be_go
 ):
     folder = tmp_path / "steps"
     folder.mkdir()
-    command = [sys.executable, str(SCRIPT), "kill", str(folder), durability]
+    # The threads that the fork is warned of are those of libraries, and idle.
+    quiet = ("-W", "ignore:This process:DeprecationWarning")
+    command = [sys.executable, *quiet, str(SCRIPT), "kill", str(folder), durability]
     done = subprocess.run(
         command, env=surroundings.environment, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
