@@ -35,6 +35,8 @@ class AppendFile:
         self._name_synced = False
         self._unsynced = False
         self._synced_at = -float("inf")
+        self._timer: threading.Timer | None = None
+        self._failure: OSError | None = None
 
     @property
     def foreign(self) -> bool:
@@ -44,8 +46,8 @@ class AppendFile:
     def append(self, lines: bytes, *, sync_every: float | None) -> None:
         """Append ``lines``, each of which ends in its newline, in one write.
 
-        They are synced if the last sync is ``sync_every`` seconds ago (0: always, None:
-        never). Raises RegistryError naming the file where that fails; what was given then
+        They are synced at once if the last sync is ``sync_every`` seconds ago (0: always), else by
+        then (None: never). Raises RegistryError naming the file where that fails; what was given then
         counts as not written, and what is next starts on a line of its own.
         """
         if self.foreign:
@@ -67,8 +69,15 @@ class AppendFile:
                     # It would go on for ever, into a file that nobody can open any more.
                     raise FileNotFoundError(errno.ENOENT, "the file was removed meanwhile")
                 self._unsynced = True
-                if sync_every is not None and time.monotonic() - self._synced_at >= sync_every:
-                    self._sync(self._descriptor)
+                if self._failure is not None:
+                    failure, self._failure = self._failure, None
+                    raise failure
+                if sync_every is not None:
+                    due = self._synced_at + sync_every - time.monotonic()
+                    if due <= 0:
+                        self._sync(self._descriptor)
+                    else:
+                        self._sync_within(due)
 
     def close(self, *, sync: bool) -> None:
         """Close the file, synced before if asked; a second time does nothing.
@@ -81,10 +90,15 @@ class AppendFile:
         with self._lock:
             self._closed = True
             descriptor, self._descriptor = self._descriptor, None
+            timer, self._timer = self._timer, None
+            if timer is not None:
+                timer.cancel()
             if descriptor is None:
                 return
             with telling("close", self.path):
                 try:
+                    if self._failure is not None:
+                        raise self._failure
                     if sync and self._unsynced:
                         self._sync(descriptor)
                 finally:
@@ -108,6 +122,22 @@ class AppendFile:
                 raise OSError(errno.EIO, "nothing was written")
             written += count
         self._torn = False
+
+    def _sync_within(self, seconds: float) -> None:
+        """Sync by then, whether or not more is appended."""
+        if self._timer is None:
+            self._timer = threading.Timer(seconds, self._sync_due)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _sync_due(self) -> None:
+        with self._lock:
+            self._timer = None
+            if self._descriptor is not None and self._unsynced:
+                try:
+                    self._sync(self._descriptor)
+                except OSError as error:
+                    self._failure = error  # told to whoever appends next, or closes
 
     def _sync(self, descriptor: int) -> None:
         _sync_data(descriptor)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_finbot.errors import RegistryError
 from pytest_finbot.fingerprint import sha256_of_json
-from pytest_finbot.registry.durable import make_folder, telling, write_file
+from pytest_finbot.registry.durable import make_folder, sync_folder, telling, write_file
 from pytest_finbot.registry.strict_json import decode, encode
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ else:  # NumPy is for those who put or get a table, not for who only asks about 
 _Kind = Literal["float64", "int64", "date", "text"]
 _YOUNG = 3600.0
 """Seconds for which an object that was written or asked for is safe from a prune in any case."""
+_UNSETTLED = 120.0
+"""Seconds after which the system has written a name to the disk by itself."""
 _HASH = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
@@ -139,6 +141,10 @@ class ObjectStore:
         except OSError as error:
             raise RegistryError(f"cannot look for object {path}: {error.strerror}") from error
         if found:
+            if self._durable and time.time() - facts.st_mtime < _UNSETTLED:
+                # Whoever wrote it may have been killed before its name was on the disk.
+                with telling("sync the folder of", path):
+                    sync_folder(path.parent)
             self._known[path] = time.monotonic()
         return found
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import filelock
 
 from pytest_finbot.errors import ParameterError, RegistryError
+from pytest_finbot.registry.durable import telling, write_file
 from pytest_finbot.session.discovery import OUTPUT_MARKER
 
-OURS = ("runs", "logs", "batch_summary.csv", "batch_summary.json", "batch_summary.md")
+SUMMARIES = ("batch_summary.csv", "batch_summary.json", "batch_summary.md")
+OURS = ("runs", "logs", *SUMMARIES)
 
 
 class OutputFolder:
@@ -40,10 +43,15 @@ class OutputFolder:
         except OSError as error:
             raise RegistryError(f"cannot write the output folder {self.path}: {error}") from error
         self._lock = lock
-        if self._written_by() != batch_id:
-            self._clear()
-        marker = {"batch_id": batch_id, "pid": os.getpid()}
-        (self.path / OUTPUT_MARKER).write_text(json.dumps(marker) + "\n", encoding="utf-8")
+        marker = json.dumps({"batch_id": batch_id, "pid": os.getpid()}) + "\n"
+        try:
+            # A batch that is gone on with keeps its runs' files; what was summed up is no longer so.
+            self._clear(SUMMARIES if self._written_by() == batch_id else OURS)
+            with telling("write", self.path / OUTPUT_MARKER):
+                write_file(self.path / OUTPUT_MARKER, marker.encode(), durable=False)
+        except BaseException:
+            self.release()
+            raise
 
     def release(self) -> None:
         if self._lock is not None:
@@ -65,17 +73,17 @@ class OutputFolder:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def _clear(self) -> None:
-        left = [name for name in OURS if (self.path / name).exists()]
+    def _clear(self, names: Sequence[str]) -> None:
+        left = [name for name in names if (self.path / name).exists()]
         if left and not (self.path / OUTPUT_MARKER).exists():
-            self.release()
             raise ParameterError(
                 f"{self.path} holds {', '.join(left)} that pytest-finbot did not write, and would replace; "
                 "move them away, or give this batch another output_root or batch_name"
             )
         for name in left:
             target = self.path / name
-            if target.is_dir() and not target.is_symlink():
-                shutil.rmtree(target)
-            else:
-                target.unlink()
+            with telling("clear", target):
+                if target.is_dir() and not target.is_symlink():
+                    shutil.rmtree(target)
+                else:
+                    target.unlink()

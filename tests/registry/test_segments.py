@@ -218,6 +218,41 @@ def test_records_are_synced_at_most_once_a_second_where_that_was_asked(path, dis
     assert disk.syncs == 3
 
 
+def test_the_last_record_before_a_silence_is_synced_when_its_second_is_over(path, monkeypatch):
+    synced = threading.Semaphore(0)
+    real = append_file._sync_data
+
+    def sync(descriptor):
+        real(descriptor)
+        synced.release()
+
+    monkeypatch.setattr(append_file, "_sync_data", sync)
+    writer = SegmentWriter(path, "second")
+    writer.append("run", {"name": "first"})
+    assert synced.acquire(timeout=60)
+    writer.append("run", {"name": "second"})
+    assert synced.acquire(timeout=60)  # nobody wrote or closed meanwhile
+    writer.close()
+
+
+def test_a_sync_that_fails_later_is_told_to_whoever_comes_next(path, monkeypatch):
+    failed = threading.Event()
+    writer = SegmentWriter(path, "second")
+    writer.append("run", {"name": "first"})
+
+    def sync(descriptor):
+        failed.set()
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(append_file, "_sync_data", sync)
+    writer.append("run", {"name": "second"})
+    assert failed.wait(60)
+    with pytest.raises(RegistryError, match="Input/output error"):
+        writer.append("run", {"name": "third"})
+    monkeypatch.undo()
+    writer.close()
+
+
 def test_a_closed_writer_says_so(path):
     writer = SegmentWriter(path)
     writer.close()
