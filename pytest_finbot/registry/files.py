@@ -16,7 +16,7 @@ from pytest_finbot.registry.layout import MANIFEST, Layout, segments
 from pytest_finbot.registry.liveness import LOCK, Hold, hold, is_alive
 from pytest_finbot.registry.logs import LogWriter
 from pytest_finbot.registry.objects import ObjectStore
-from pytest_finbot.registry.records import check_envelope, envelope
+from pytest_finbot.registry.records import seal, unseal
 from pytest_finbot.registry.segments import Durability, SegmentWriter
 from pytest_finbot.registry.strict_json import decode, encode
 
@@ -51,7 +51,7 @@ class FilesRegistry:
         if not isinstance(batch_id, str):
             raise RegistryError("the manifest has no batch_id")
         folder = self._layout.batch_folder(batch_id)
-        content = encode(envelope("manifest", manifest), f"manifest of {batch_id}") + b"\n"
+        content = seal("manifest", manifest, f"manifest of {batch_id}")
         with telling("create the batch in", folder):
             make_folder(folder.parent, durable=True)
             try:
@@ -107,7 +107,7 @@ class FilesRegistry:
                 with telling("read", path), path.open("rb") as file:
                     first = file.readline()
                 try:
-                    line = decode(first)
+                    line = unseal(first, str(path))
                     found.append((line["at"], line["runs"]))
                 except (ValueError, KeyError, TypeError):
                     continue  # no plan of its own; a line that is no line is the fold's to tell
@@ -122,7 +122,7 @@ class FilesRegistry:
         except OSError as error:
             raise RegistryError(f"cannot read {path}: {error.strerror}") from error
         try:
-            value = check_envelope(decode(raw), str(path))
+            value = unseal(raw, str(path))
         except ValueError as error:
             raise RegistryError(f"{path} is not a manifest: {error}") from error
         if value["kind"] != "manifest" or value.get("batch_id") != batch_id:

@@ -28,9 +28,8 @@ from pytest_finbot.contracts import BatchStatus, ErrorCategory, RunStatus
 from pytest_finbot.errors import RegistryError
 from pytest_finbot.registry.durable import telling
 from pytest_finbot.registry.layout import segments
-from pytest_finbot.registry.records import check_envelope
+from pytest_finbot.registry.records import unseal
 from pytest_finbot.registry.segments import Line, LineProblem, read_segment, segment_name
-from pytest_finbot.registry.strict_json import decode
 
 _OPEN_FILES = 32
 """Segments kept open while records are read; a batch may have more than a process may open."""
@@ -266,8 +265,9 @@ class _Folding:
         expected = self._expected()
         gone = {name for begin in self.begins for name in begin.gone} | self.deleted.keys()
         cancels = [cancel for cancel in self.cancels if not self.begins or cancel[0] >= self.begins[-1].at]
-        # A resumed batch begins again with fewer runs; all of them together are in the file.
-        runs = max((len(set(begin.expected)) + begin.deselected for begin in self.begins), default=0)
+        # What the batch file held when it was last begun; it may have lost runs since before.
+        last = self.begins[-1] if self.begins else None
+        runs = 0 if last is None else len(set(last.expected)) + last.deselected
         owed = set(expected)
         strangers = sorted(name for name in self.finals if name not in owed and name not in gone)
         finals = {
@@ -340,7 +340,7 @@ def batch_status(
 
 def _record(raw: bytes, name: str, path: Path) -> dict[str, Any]:
     try:
-        record = check_envelope(decode(raw), segment_name(path))
+        record = unseal(raw, segment_name(path))
     except ValueError:
         record = {}
     if record.get("name") != name:

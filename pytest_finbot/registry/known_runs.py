@@ -12,9 +12,8 @@ from typing import Any
 
 from pytest_finbot.registry.durable import telling
 from pytest_finbot.registry.layout import segments
-from pytest_finbot.registry.records import check_envelope
+from pytest_finbot.registry.records import unseal
 from pytest_finbot.registry.segments import segment_name
-from pytest_finbot.registry.strict_json import decode
 
 
 class KnownRuns:
@@ -75,7 +74,7 @@ class KnownRuns:
         for raw in data[:whole].splitlines():
             try:
                 if raw:
-                    yield check_envelope(decode(raw), segment_name(path))
+                    yield unseal(raw, segment_name(path))
             except ValueError:
                 continue
 

@@ -1,12 +1,15 @@
 """Records as JSON, and the envelope every line and manifest of the registry comes in.
 
-A line is ``{"v": 1, "kind": …, …}``. What a reader does not know it leaves alone; a version
-older than its own it upgrades in memory, a newer one it refuses.
+A line is ``{"v": 2, "kind": …, …, "crc": "8c736521"}``. What a reader does not know it leaves
+alone; a version older than its own it upgrades in memory, a newer one it refuses. ``crc`` is the
+CRC-32 of the line as it is without it, so that any byte that changed afterwards is noticed;
+lines of version 1 have none.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import zlib
 from collections.abc import Mapping
 from enum import Enum
 from typing import Any
@@ -21,9 +24,13 @@ from pytest_finbot.contracts import (
     Verdict,
 )
 from pytest_finbot.errors import RegistryError
+from pytest_finbot.registry.strict_json import decode, encode
 
-VERSION = 1
-"""Version of lines and manifests. There has been no other, so nothing is upgraded yet."""
+VERSION = 2
+"""Version of lines and manifests."""
+_CRC = b',"crc":"'
+_CRC_BYTES = len(_CRC) + 10
+"""Length of ``,"crc":"8c736521"}``, by which every line of this version ends."""
 
 _FIELDS: dict[type[Any], tuple[str, ...]] = {
     kind: tuple(field.name for field in dataclasses.fields(kind))
@@ -49,6 +56,33 @@ def envelope(kind: str, payload: Mapping[str, Any]) -> dict[str, Any]:
     if "v" in payload or "kind" in payload:
         raise ValueError(f"the payload of a {kind!r} line must not have a key 'v' or 'kind'")
     return {"v": VERSION, "kind": kind, **payload}
+
+
+def seal(kind: str, payload: Mapping[str, Any], what: str) -> bytes:
+    """``payload`` as a line of the given kind, checksum and newline included.
+
+    Raises RegistryError, naming ``what``, where it is not strict JSON.
+    """
+    body = encode(envelope(kind, payload), what)
+    return b'%s%s%08x"}\n' % (body[:-1], _CRC, zlib.crc32(body))
+
+
+def unseal(raw: bytes, where: str) -> dict[str, Any]:
+    """What the line ``raw`` says, if this version understands it and it is as it was written.
+
+    Raises RegistryError, naming ``where``, for a newer version; ValueError for what is no
+    line, or one that was changed since.
+    """
+    line = raw.rstrip(b"\r\n")
+    tail = line[-_CRC_BYTES:]
+    sealed = tail.startswith(_CRC) and tail.endswith(b'"}')
+    if sealed and b"%08x" % zlib.crc32(line[:-_CRC_BYTES] + b"}") != tail[len(_CRC) : -2]:
+        raise ValueError("it is not as it was written: its checksum does not fit")
+    value = check_envelope(decode(line), where)
+    if not sealed and value["v"] > 1:
+        raise ValueError("it is not as it was written: its checksum is gone")
+    value.pop("crc", None)
+    return value
 
 
 def check_envelope(value: Any, where: str) -> dict[str, Any]:

@@ -12,8 +12,7 @@ from typing import Any, Literal, NamedTuple
 from pytest_finbot.registry.append_file import AppendFile
 from pytest_finbot.registry.cut_lines import is_cut_off
 from pytest_finbot.registry.durable import telling
-from pytest_finbot.registry.records import check_envelope, envelope
-from pytest_finbot.registry.strict_json import decode, encode
+from pytest_finbot.registry.records import seal, unseal
 
 Durability = Literal["item", "second"]
 """``item``: a record is on the disk when ``append`` returns. ``second``: synced at most once
@@ -39,7 +38,7 @@ class SegmentWriter:
         Raises RegistryError where the payload is not strict JSON (nothing is written), or
         where the file cannot be written.
         """
-        line = encode(envelope(kind, payload), _what(kind, payload)) + b"\n"
+        line = seal(kind, payload, _what(kind, payload))
         self._file.append(line, sync_every=self._every if sync else None)
 
     def close(self) -> None:
@@ -105,7 +104,7 @@ def read_segment(path: Path, problems: list[LineProblem]) -> Iterator[Line]:
                 problems.append(LineProblem(name, number, message, unwritten=True))
                 return
             try:
-                value = check_envelope(decode(raw), f"{name}:{number}")
+                value = unseal(raw, f"{name}:{number}")
             except ValueError as error:
                 message = f"the line cannot be read and is not counted: {error}"
                 problems.append(LineProblem(name, number, message, unwritten=is_cut_off(raw)))

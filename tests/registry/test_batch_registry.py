@@ -453,7 +453,7 @@ def test_a_newer_version_is_refused_with_a_clear_message_and_hides_no_other(regi
     folder = next((root / "batches").rglob(newer))
     path = folder / file if file == "manifest.json" else next(folder.glob("*.jsonl"))
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    path.write_text("".join(json.dumps(line | {"v": 2}) + "\n" for line in lines))
+    path.write_text("".join(json.dumps(line | {"v": 3}) + "\n" for line in lines))
     questions = (
         [registry.get_batch, registry.get_config]
         if file == "manifest.json"
@@ -466,16 +466,16 @@ def test_a_newer_version_is_refused_with_a_clear_message_and_hides_no_other(regi
     with BatchRegistry(root) as registry:
         for ask in questions:
             with pytest.raises(
-                RegistryError, match="has version 2, this pytest-finbot reads up to 1; upgrade"
+                RegistryError, match="has version 3, this pytest-finbot reads up to 2; upgrade"
             ):
                 ask(newer)
         assert sound in [row.batch_id for row in registry.list_batches()]
-        assert any("has version 2" in problem for problem in registry.problems())
+        assert any("has version 3" in problem for problem in registry.problems())
 
 
 def test_a_registry_of_a_newer_version_is_refused(tmp_path):
     (tmp_path / "registry.json").write_text('{"format": "finbot-registry", "version": 2}')
-    with pytest.raises(RegistryError, match="has version 2, this pytest-finbot reads up to 1"):
+    with pytest.raises(RegistryError, match="has version 3, this pytest-finbot reads up to 2"):
         BatchRegistry(tmp_path)
 
 

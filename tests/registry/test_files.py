@@ -40,7 +40,7 @@ def test_a_manifest_comes_back_as_it_was_created(registry):
     }
     [path] = registry.root.glob("batches/2026/11/*/*")
     assert path.name == "manifest.json"
-    assert json.loads(path.read_text())["v"] == 1
+    assert json.loads(path.read_text())["v"] == 2
     assert json.loads(path.read_text())["kind"] == "manifest"
 
 
@@ -104,8 +104,8 @@ def test_a_batch_that_is_not_there_is_told_with_the_nearest(registry):
 def test_a_manifest_of_a_newer_version_or_another_batch_is_refused(registry):
     create(registry)
     path = registry.root / "batches" / "2026" / "11" / BATCH / "manifest.json"
-    path.write_text('{"v":2,"kind":"manifest"}')
-    with pytest.raises(RegistryError, match=r"manifest.json has version 2.*upgrade"):
+    path.write_text('{"v":3,"kind":"manifest"}')
+    with pytest.raises(RegistryError, match=r"manifest.json has version 3.*upgrade"):
         registry.manifest(BATCH)
     path.write_text('{"v":1,"kind":"manifest","batch_id":"batch-20261121T091502Z-000000"}')
     with pytest.raises(RegistryError, match="is not the manifest of"):

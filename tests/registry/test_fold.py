@@ -411,8 +411,8 @@ def test_what_was_never_wholly_written_is_noted_and_is_no_fault(folder):
 
 
 def test_a_line_of_a_newer_version_stops_the_fold(folder):
-    folder.write("main-1", begin("a"), {**END, "v": 2})
-    with pytest.raises(RegistryError, match=r"main-1.jsonl:2 has version 2"):
+    folder.write("main-1", begin("a"), {**END, "v": 3})
+    with pytest.raises(RegistryError, match=r"main-1.jsonl:2 has version 3"):
         folder.fold()
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from pytest_finbot.contracts import (
     Verdict,
 )
 from pytest_finbot.errors import RegistryError
-from pytest_finbot.registry.records import envelope, record_from_json, record_to_json
+from pytest_finbot.registry.records import envelope, record_from_json, record_to_json, seal, unseal
 from pytest_finbot.registry.segments import SegmentWriter, read_segment
 from pytest_finbot.registry.strict_json import decode, encode
 
@@ -144,8 +145,8 @@ def test_fields_that_an_earlier_writer_did_not_know_take_their_defaults():
 
 
 def test_a_newer_record_is_refused():
-    with pytest.raises(RegistryError, match=r"held.*version 2.*reads up to 1; upgrade pytest-finbot"):
-        record_from_json({**envelope("run", record_to_json(a_record())), "v": 2})
+    with pytest.raises(RegistryError, match=r"held.*version 3.*reads up to 2; upgrade pytest-finbot"):
+        record_from_json({**envelope("run", record_to_json(a_record())), "v": 3})
 
 
 @pytest.mark.parametrize(
@@ -201,3 +202,25 @@ def test_keys_that_are_no_text_are_refused():
 def test_a_payload_cannot_disguise_its_line():
     with pytest.raises(ValueError, match="'v' or 'kind'"):
         envelope("start", {"kind": "run"})
+
+
+def test_a_line_is_sealed_and_comes_back_without_its_seal():
+    raw = seal("start", {"name": "ü"}, "a line")
+    assert raw == b'{"v":2,"kind":"start","name":"\xc3\xbc","crc":"%08x"}\n' % zlib.crc32(
+        '{"v":2,"kind":"start","name":"ü"}'.encode()
+    )
+    assert unseal(raw, "here") == {"v": 2, "kind": "start", "name": "ü"}
+
+
+def test_a_line_of_the_first_version_has_no_seal_and_is_read():
+    assert unseal(b'{"v":1,"kind":"start","name":"a"}\n', "here") == {"v": 1, "kind": "start", "name": "a"}
+
+
+@given(RECORDS, st.data())
+def test_any_byte_that_changed_is_noticed(record, data):
+    raw = seal("run", record_to_json(record), "record")
+    place = data.draw(st.integers(0, len(raw) - 2))
+    byte = data.draw(st.integers(0, 255).filter(lambda byte: byte != raw[place] and byte != ord("\n")))
+    changed = raw[:place] + bytes([byte]) + raw[place + 1 :]
+    with pytest.raises((ValueError, RegistryError)):
+        unseal(changed, "here")

@@ -63,8 +63,8 @@ def test_lines_come_back_in_order_with_their_places(path):
     lines, problems = read(path)
     assert problems == []
     assert [line.value for line in lines] == [
-        {"v": 1, "kind": "start", "name": "one", "attempt": 1},
-        {"v": 1, "kind": "run", "name": "zwei ü\n€"},
+        {"v": 2, "kind": "start", "name": "one", "attempt": 1},
+        {"v": 2, "kind": "run", "name": "zwei ü\n€"},
     ]
     raw = path.read_bytes()
     for line in lines:
@@ -128,8 +128,8 @@ def test_a_line_of_garbage_is_named_and_hides_no_other(path, garbage):
 
 
 def test_a_line_of_a_newer_version_is_refused_not_skipped(path):
-    path.write_bytes(b'{"v":1,"kind":"run","name":"old"}\n{"v":2,"kind":"run","name":"new"}\n')
-    with pytest.raises(RegistryError, match=r"gw0-1a2b3c4d.jsonl:2 has version 2.*upgrade pytest-finbot"):
+    path.write_bytes(b'{"v":1,"kind":"run","name":"old"}\n{"v":3,"kind":"run","name":"new"}\n')
+    with pytest.raises(RegistryError, match=r"gw0-1a2b3c4d.jsonl:2 has version 3.*upgrade pytest-finbot"):
         read(path)
 
 
@@ -303,7 +303,7 @@ def test_a_log_tells_when_and_goes_on_after_a_torn_line(tmp_path):
     first, torn, second = path.read_text().splitlines()
     assert json.loads(first).keys() == {"v", "kind", "at", "run", "phase"}
     assert torn == '{"torn'
-    assert json.loads(second) == {"v": 1, "kind": "warning", "at": "2026-01-01", "run": "held"}
+    assert json.loads(second) == {"v": 2, "kind": "warning", "at": "2026-01-01", "run": "held"}
 
 
 def test_a_line_of_the_log_that_may_wait_is_written_with_the_next_or_at_the_end(tmp_path):

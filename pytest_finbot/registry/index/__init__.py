@@ -22,8 +22,7 @@ from pytest_finbot.registry.index.refresh import Refresher
 from pytest_finbot.registry.index.schema import plain
 from pytest_finbot.registry.layout import Layout
 from pytest_finbot.registry.queries import BatchFilter, BatchRow, RunFilter, RunRow, Statistics
-from pytest_finbot.registry.records import check_envelope
-from pytest_finbot.registry.strict_json import decode
+from pytest_finbot.registry.records import unseal
 
 if TYPE_CHECKING:
     from pytest_finbot.registry.files import FilesRegistry
@@ -133,7 +132,7 @@ class Index:
             file.seek(place.offset)
             raw = file.read(place.length)
         try:
-            record = check_envelope(decode(raw), str(path))
+            record = unseal(raw, str(path))
         except ValueError:
             record = {}
         if plain(str(record.get("name"))) != place.name or record.get("attempt") != place.attempt:

@@ -9,7 +9,7 @@ from pathlib import Path
 from pytest_finbot.errors import RegistryError
 from pytest_finbot.registry.durable import telling
 from pytest_finbot.registry.layout import MANIFEST, segments
-from pytest_finbot.registry.records import check_envelope
+from pytest_finbot.registry.records import unseal
 from pytest_finbot.registry.strict_json import decode
 from pytest_finbot.registry.upkeep.references import lines_of
 
@@ -19,7 +19,7 @@ _SESSION_LINES = (b'"kind":"begin"', b'"kind":"end"', b'"kind":"cancel"')
 def batch_name(folder: Path) -> str | None:
     """The batch's name; ``None`` where the manifest does not tell it."""
     try:
-        name = check_envelope(decode((folder / MANIFEST).read_bytes()), "it").get("batch_name")
+        name = unseal((folder / MANIFEST).read_bytes(), "it").get("batch_name")
     except (OSError, ValueError, RegistryError):
         return None
     return name if isinstance(name, str) else None

@@ -18,10 +18,9 @@ from pytest_finbot.registry.fold import fold_batch
 from pytest_finbot.registry.ids import batch_month, is_batch_id
 from pytest_finbot.registry.layout import MANIFEST, REMOVED, segments
 from pytest_finbot.registry.liveness import LOCK, is_alive
-from pytest_finbot.registry.records import check_envelope, record_from_json
+from pytest_finbot.registry.records import record_from_json, unseal
 from pytest_finbot.registry.segments import segment_name
 from pytest_finbot.registry.small_tables import get_table
-from pytest_finbot.registry.strict_json import decode
 from pytest_finbot.registry.upkeep.object_files import is_draft, object_files
 from pytest_finbot.registry.upkeep.prune import SWEPT
 from pytest_finbot.registry.upkeep.references import hashes_in
@@ -166,7 +165,7 @@ class Verification:
             raw = path.read_bytes()
         self._referenced.update(hashes_in(raw))
         try:
-            value = check_envelope(decode(raw), "it")
+            value = unseal(raw, "it")
         except (ValueError, RegistryError) as error:
             yield Finding("fault", self._shown(path), None, f"the manifest cannot be read: {error}")
             return
@@ -197,7 +196,7 @@ class Verification:
                         yield Finding("note", shown, number, _CUT_AT_THE_END.format(len(raw)))
                     return
                 try:
-                    value = check_envelope(decode(raw), "it")
+                    value = unseal(raw, "it")
                 except RegistryError as error:
                     seen.told.add(number)
                     yield Finding("fault", shown, number, f"the line cannot be read: {error}")
