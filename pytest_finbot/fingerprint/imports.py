@@ -27,6 +27,7 @@ _CALLS: Final = frozenset(
         "import_module",
         "load_module",
         "module_from_spec",
+        "resolve_name",
         "run_module",
         "run_path",
         "spec_from_file_location",
@@ -133,7 +134,7 @@ def _is_named(node: ast.expr, name: str) -> bool:
 def _names_a_way_round(imports: Iterable[Import], tree: ast.Module | None) -> bool:
     """Whether the module may bring in code by anything but import statements."""
     for found in imports:
-        if found.module.partition(".")[0] in ("runpy", "imp") and not found.level:
+        if found.module.partition(".")[0] in ("runpy", "imp", "pydoc") and not found.level:
             return True
         if not _CALLS.isdisjoint(found.names):
             return True

@@ -38,11 +38,13 @@ def execute(
     gate: Gate | None = None,
     reruns: int = 0,
     bounds: Bounds = nullcontext,
+    contained: bool = False,
 ) -> RunOutcome:
     """Run ``spec`` through ``phases``, hold it to ``gate``, and return what came of it.
 
     With ``reruns`` it is executed that often more, in fresh processes, and must give the same.
-    Every handler runs within ``bounds()``; what became of it is told outside of them.
+    Every handler runs within ``bounds()``; what became of it is told outside of them. ``contained``:
+    no Ctrl-C reaches this process, so that a KeyboardInterrupt is a failure like any other.
 
     Nothing a run raises gets out, save KeyboardInterrupt; a failed critical phase makes
     those after it skipped, with that reason.
@@ -60,7 +62,7 @@ def execute(
             result = PhaseResult(phase.name, "skipped", 0.0, reason=f"phase {stopped_by} failed")
         else:
             log("phase_start", {"run": spec.name, "phase": phase.name}, flush=phase.foreign)
-            result = _execute_phase(phase, run, categorize, bounds)
+            result = _execute_phase(phase, run, categorize, bounds, contained)
             if result.status == "failed" and phase.critical:
                 stopped_by = phase.name
         run.phases.append(result)
@@ -79,7 +81,7 @@ def execute(
 
 
 def _execute_phase(
-    phase: Phase, run: RunOutcome, categorize: Categorize | None, bounds: Bounds
+    phase: Phase, run: RunOutcome, categorize: Categorize | None, bounds: Bounds, contained: bool
 ) -> PhaseResult:
     began = time.perf_counter()
     try:
@@ -87,9 +89,9 @@ def _execute_phase(
             counters = phase.handler(run)
     except PhaseSkipped as skipped:
         return PhaseResult(phase.name, "skipped", _since(began), reason=str(skipped))
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001 - SystemExit and pytest's own skip are a run's failure too: a run cannot excuse itself
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and not contained:
+            raise
         info = describe(error, phase.name, categorize)
         run.errors.append(info)
         reason = f"{info.type}: {info.message.splitlines()[0] if info.message else ''}"

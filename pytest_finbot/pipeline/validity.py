@@ -120,6 +120,14 @@ def _dependencies(spec: RunSpec) -> dict[str, Any]:
     return dependencies_of_run(spec, fingerprint, market.digest.parts)
 
 
+def other_files(spec: RunSpec, recorded: RunSpec | None) -> str | None:
+    """Why the files that ``recorded`` left are not those that ``spec`` asks for; ``None`` where they are."""
+    for key in ("outputs", "reports"):
+        if recorded is not None and getattr(spec, key) != getattr(recorded, key):
+            return f"its {key} are asked for otherwise"
+    return None
+
+
 def missing_files(folder: Path, record: Mapping[str, Any]) -> str | None:
     """Why ``folder`` does not hold what ``record`` says it left there; ``None`` where it does."""
     gone = [name for name in record.get("artifacts") or () if not (folder / name).exists()]

@@ -65,6 +65,13 @@ class ObjectStore:
             raise RegistryError(f"{digest!r} cannot name an object; expected 64 hexadecimal digits")
         return self._root / digest[:2] / f"{digest}{suffix}"
 
+    def has(self, digest: str) -> bool:
+        """Whether the table is there, as far as can be told without reading it."""
+        try:
+            return self.path_of(digest).stat().st_size > 0
+        except OSError:
+            return False
+
     # ---------------------------------------------------------------------------- tables
 
     def put_table(self, columns: Mapping[str, Column]) -> str:

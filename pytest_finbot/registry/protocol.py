@@ -24,6 +24,10 @@ class Objects(Protocol):
         """The columns named by ``digest``."""
         ...
 
+    def has(self, digest: str) -> bool:
+        """Whether the table is there, as far as can be told without reading it."""
+        ...
+
     def put_json(self, digest: str, value: Any) -> None:
         """Store a JSON value under ``fingerprint.sha256_of_json(value)``."""
         ...

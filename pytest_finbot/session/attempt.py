@@ -40,6 +40,8 @@ class OpenBatch:
     gate: Gate | None = None
     resumed: bool = False
     """An earlier session recorded some of it."""
+    only: frozenset[str] | None = None
+    """Runs that may be executed, where not all of them may (``--finbot-retry-failed``)."""
 
     def run_folder(self, name: str) -> Path:
         return self.output / "runs" / name
@@ -77,11 +79,15 @@ class Executor:
         self._registry = registry
         self._categorize = categorize
         self._guard = guard
-        self._reruns = reruns
+        self.reruns = reruns
         self._kept_marks: tuple[FloatArray, SessionArray, tuple[str, ...], str] | None = None
 
-    def execute(self, attempt: Attempt, log: Log, bounds: Bounds = nullcontext) -> RunRecord:
+    def execute(
+        self, attempt: Attempt, log: Log, bounds: Bounds = nullcontext, *, contained: bool = False
+    ) -> RunRecord:
         """Execute the run and return its record, whose series and files are kept by then.
+
+        ``contained``: no Ctrl-C reaches this process, so a KeyboardInterrupt is the run's own.
 
         Raises UnrecordedError where those could not be written.
         """
@@ -93,8 +99,9 @@ class Executor:
                 log,
                 categorize=self._categorize,
                 gate=attempt.batch.gate,
-                reruns=self._reruns,
+                reruns=self.reruns,
                 bounds=bounds,
+                contained=contained,
             )
         try:
             return self._record(attempt, run, began)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -24,11 +24,8 @@ class BatchCollection:
         self,
         config: pytest.Config,
         specs: Mapping[Path, Sequence[RunSpec]],
-        only: Mapping[Path, Collection[str]] | None = None,
     ) -> None:
         self._specs = specs
-        self.only = dict(only or {})
-        """Runs to execute, by batch file, where not all of its runs are."""
         import_from([*(path.parent for path in specs), config.rootpath])
         for tag in sorted({tag for runs in specs.values() for spec in runs for tag in spec.tags}):
             config.addinivalue_line("markers", f"{tag}: a tag of runs in a finbot batch file")
@@ -37,16 +34,6 @@ class BatchCollection:
         """The collector of ``path`` if it is one of this session's batch files."""
         specs = self._specs.get(path)
         return None if specs is None else BatchFile.of(parent, path, specs)
-
-    def deselect(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Leave only what is asked for; the others are told as deselected."""
-        if not self.only:
-            return
-        left = [item for item in items if item.path in self.only and item.name not in self.only[item.path]]
-        if left:
-            config.hook.pytest_deselected(items=left)
-            leaving = set(map(id, left))
-            items[:] = [item for item in items if id(item) not in leaving]
 
 
 def import_from(folders: Sequence[Path]) -> None:

@@ -29,6 +29,8 @@ class Continued:
     """Runs that were expected of it and have left the batch file."""
     plan: str | None
     """Hash of what is otherwise than its manifest says; ``None`` where nothing is."""
+    known: frozenset[str] = frozenset()
+    """Runs that were expected of it before."""
     only: frozenset[str] | None = None
     """Runs to try again, where only failed ones are."""
 
@@ -82,5 +84,6 @@ def continue_batch(
         created_at=str(known["created_at"]),
         gone=tuple(name for name in fold.expected if name not in names),
         plan=registry.plan_anew(changed) if changed else None,
+        known=frozenset(fold.expected),
         only=only,
     )

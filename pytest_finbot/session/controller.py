@@ -41,7 +41,7 @@ from pytest_finbot.session.inspect import inspect_run
 from pytest_finbot.session.isolated import isolates
 from pytest_finbot.session.items import node_id
 from pytest_finbot.session.limits import as_asked, worker_limit
-from pytest_finbot.session.output import OutputFolder
+from pytest_finbot.session.output import OutputFolder, replaced
 from pytest_finbot.session.provenance import provenance
 from pytest_finbot.session.resumed import ResumedRuns
 
@@ -146,6 +146,11 @@ class Controller:
         batch = planned.batch
         asked = self._asked_to_resume()
         batch_id = new_batch_id(at) if asked is None else find_batch(registry, batch, asked)
+        if planned.gate.batch_id == batch_id:
+            raise RegistryError(
+                f"--finbot-baseline batch:{batch_id}: that is the batch to go on with, and a batch compared "
+                "with itself can never move; name another one"
+            )
         if asked is not None:
             # Before anything of it is looked at: whoever else is at work on it ends first.
             planned.hold = registry.hold(batch_id)
@@ -162,6 +167,7 @@ class Controller:
             "output": str(planned.folder.path),
             "durability": self.durability,
             "baseline": str(planned.gate.folder) if planned.gate.kind == "folder" else None,
+            "baseline_batch": planned.gate.batch_id or None,
             "provenance": planned.provenance,
             **runs_to_json(batch.runs),
         }
@@ -174,7 +180,8 @@ class Controller:
                 registry, batch, batch_id, manifest, failed_only=self.config.option.finbot_retry_failed
             )
         gate = open_gate(planned.gate.payload(), registry)
-        planned.open = OpenBatch(batch.path, batch_id, planned.folder.path, gate, resumed=asked is not None)
+        only = planned.continued.only if planned.continued is not None else None
+        planned.open = OpenBatch(batch.path, batch_id, planned.folder.path, gate, asked is not None, only)
         planned.began = time.monotonic()
         (planned.folder.path / batch.path.name).write_bytes(batch.text)
         planned.cancels_before = tuple(requests(registry.batch_folder(batch_id)))
@@ -190,14 +197,6 @@ class Controller:
     def registry(self) -> Registry:
         assert self._registry is not None, "asked for before begin()"
         return self._registry
-
-    def only(self) -> dict[Path, frozenset[str]]:
-        """Runs to execute, by batch file, where not all of its runs are."""
-        return {
-            planned.batch.path: planned.continued.only
-            for planned in self.planned
-            if planned.continued is not None and planned.continued.only is not None
-        }
 
     def watches(self) -> dict[str, CancelWatch]:
         """Of each batch, what looks for requests to cancel it."""
@@ -252,6 +251,9 @@ class Controller:
             if not planned.begun and names[planned.prefix]:
                 selected = names[planned.prefix]
                 planned.begun = True
+                if planned.continued is not None and planned.continued.only is not None:
+                    # To try again what failed asks for no run that was not asked for before.
+                    selected = [name for name in selected if name in planned.continued.known]
                 assert planned.writer is not None, "expected before begin()"
                 begin: dict[str, Any] = {
                     "at": now(),
@@ -323,11 +325,17 @@ class Controller:
             writer.close()
             if planned.continued is None:
                 self.registry.discard_empty(opened.batch_id)
+            why = self._cancel_reason(planned)
+            if why is not None:
+                return Finished.before_any_run(planned.batch.batch_name, planned.batch.run_count, why)
             return Finished.nothing_selected(planned.batch.batch_name)
         reason = self._cancel_reason(planned)
         if reason is None and self.stopped is not None and self.registry.fold(opened.batch_id).not_run_count:
             reason = self.stopped
-        problems = []
+        problems = list(replaced(opened.output, opened.batch_id))
+        if planned.continued is not None:
+            expected = self.registry.fold(opened.batch_id).expected
+            problems += self.resumed.problems(planned.prefix, expected, opened.batch_id)
         try:
             if reason is not None:
                 writer.append("cancel", {"at": now(), "reason": reason})

@@ -47,6 +47,11 @@ class Finished:
         return cls(name, None)
 
     @classmethod
+    def before_any_run(cls, name: str, runs: int, why: str) -> Finished:
+        """Ended before it was known which runs are selected."""
+        return cls(name, None, failure=f"{why} before the first run; none of its {runs:,} runs was run")
+
+    @classmethod
     def without_summary(cls, name: str, why: str) -> Finished:
         """Nothing can be said for sure of a batch whose end could not be worked out or written."""
         return cls(name, None, failure=why)
@@ -167,7 +172,7 @@ def finish_batch(
         not_run=fold.not_run_count,
         deselected=fold.deselected,
         error_categories=fold.error_categories,
-        problems=(*problems, *fold.problems, *_not_accepted(fold, changes)),
+        problems=(*problems, *fold.problems, *_gone(fold, registry, opened), *_not_accepted(fold, changes)),
         notes=fold.notes,
         provenance=provenance,
         gate=_gate_facts(fold, gate, changes, fail_on) if gate.gated else None,
@@ -226,6 +231,25 @@ def _not_accepted(fold: BatchFold, changes: Sequence[Change]) -> Iterator[str]:
         if accepting and (change is None or change.outcome != "accepted"):
             why = change.words if change is not None else "it left no record"
             yield f"{record['name']} was to be accepted and was not: {why}"
+
+
+def _gone(fold: BatchFold, registry: Registry, opened: OpenBatch) -> Iterator[str]:
+    """Files that records speak of, and that somebody removed meanwhile."""
+    gone: list[str] = []
+    runs = 0
+    for record in fold.records():
+        folder = opened.run_folder(record["name"])
+        tables = record.get("tables") or {}
+        lost = [f"{folder / name}" for name in record.get("artifacts") or () if not (folder / name).exists()]
+        lost += [
+            f"object {record[name]}"
+            for name in ("series", "fills", "marks")
+            if record.get(name) and name not in tables and not registry.objects.has(record[name])
+        ]
+        runs += bool(lost)
+        gone += lost[: MOST_SHOWN - len(gone)]
+    if runs:
+        yield f"files of {runs:,} runs are gone that were written during the batch: {', '.join(gone[:3])}, …"
 
 
 def _noting(rows: Iterator[SummaryRow], shown: list[str]) -> Iterator[SummaryRow]:

@@ -12,7 +12,7 @@ from pytest_finbot.session.collecting import BatchCollection
 from pytest_finbot.session.executing import ExecutingPlugin
 from pytest_finbot.session.exit_guard import ExitGuard
 from pytest_finbot.session.items import RECORDED, BatchFile
-from pytest_finbot.session.resumed import WHY
+from pytest_finbot.session.resumed import STALE, WHY
 from pytest_finbot.session.resuming import EarlierResults
 from pytest_finbot.session.termination import Termination
 
@@ -51,7 +51,6 @@ class ControllerPlugin:
             self._collection = BatchCollection(config, {})
             self._controller.forget_specs()
         else:
-            self._collection.only = dict(self._controller.only())
             self._executing = ExecutingPlugin(
                 config,
                 self._controller.registry,
@@ -71,9 +70,6 @@ class ControllerPlugin:
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> BatchFile | None:
         return self._collection.file(file_path, parent)
-
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        self._collection.deselect(config, items)
 
     # ---------------------------------------------------------------- what is expected
 
@@ -104,7 +100,9 @@ class ControllerPlugin:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" and (why := dict(report.user_properties).get(WHY)) is not None:
-            self._controller.resumed.note(report.nodeid.partition("::")[2], str(why))
+            self._controller.resumed.note(report.nodeid, str(why))
+        if report.when == "call" and STALE in dict(report.user_properties):
+            self._controller.resumed.stale.add(report.nodeid)
         if report.failed:
             # A test that fails after its run succeeded (in a teardown, by a hook) is not that run's failure.
             said = dict(report.user_properties).get(RECORDED)

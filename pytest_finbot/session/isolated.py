@@ -14,7 +14,7 @@ from typing import Any
 from pytest_finbot.config.manifest import spec_from_json, spec_to_json
 from pytest_finbot.contracts import ErrorCategory, ErrorInfo, PhaseResult, RunRecord, RunSpec, RunStatus
 from pytest_finbot.engines.resolve import BUILT_IN as ENGINES
-from pytest_finbot.errors import ParameterError, RunMemoryError
+from pytest_finbot.errors import ParameterError, RegistryError, RunMemoryError
 from pytest_finbot.pipeline.execute import Log
 from pytest_finbot.pipeline.isolation import Child, Ended, available
 from pytest_finbot.pipeline.isolation.limits import memory_bound, memory_limit_available
@@ -23,6 +23,8 @@ from pytest_finbot.registry.records import record_from_json, record_to_json
 from pytest_finbot.session.attempt import Attempt, Executor, OpenBatch, UnrecordedError, described, now
 from pytest_finbot.strategies.resolve import BUILT_IN as STRATEGIES
 
+# Bound now: in a child, a run may have replaced what the module holds.
+_dumps, _loads = json.dumps, json.loads
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 _MOST_TRACE = 20_000
 """Characters of what a dying interpreter said that go into the record."""
@@ -93,7 +95,7 @@ class IsolatedExecutor:
             "worker": attempt.worker,
         }
         ended = self._child.run(
-            json.dumps(job, allow_nan=False).encode(),
+            _dumps(job, allow_nan=False).encode(),
             timeout=spec.timeout,
             said=story.hear,
             cancelled=cancelled,
@@ -102,10 +104,18 @@ class IsolatedExecutor:
         if ended.how == "cancelled":
             return None
         if ended.how == "finished" and ended.value is not None:
-            told = json.loads(ended.value)
-            if "unrecorded" in told:
-                raise UnrecordedError(told["unrecorded"])
-            record = record_from_json(told["record"])
+            try:
+                told = _loads(ended.value)
+                if "unrecorded" in told:
+                    raise UnrecordedError(told["unrecorded"])
+                record = record_from_json(told["record"])
+            except UnrecordedError:
+                raise
+            except (ValueError, KeyError, TypeError, RegistryError):
+                self._child.close()
+                return _ended_record(attempt, ended, story)
+            if record.status is RunStatus.FAILED:
+                self._child.close()  # what it broke in its process is no neighbour's matter
             if ended.left_children:
                 record = replace(record, warnings=(*record.warnings, _left(ended.left_children)))
             return record
@@ -116,20 +126,20 @@ class IsolatedExecutor:
 
     def _work(self, job: bytes, say: Callable[[bytes], None]) -> bytes:
         """In the child: execute, record what is big, hand back the record."""
-        told = json.loads(job)
+        told = _loads(job)
         spec = spec_from_json(told["spec"])
         attempt = Attempt(
             self._batches[Path(told["batch"])], spec, told["number"], told["started_at"], told["worker"]
         )
 
         def log(kind: str, payload: Mapping[str, Any], *, flush: bool = True) -> None:
-            say(json.dumps({"kind": kind, "payload": dict(payload), "flush": flush}).encode())
+            say(_dumps({"kind": kind, "payload": dict(payload), "flush": flush}).encode())
 
         try:
-            record = self._executor.execute(attempt, log, lambda: _bounds(spec))
+            record = self._executor.execute(attempt, log, lambda: _bounds(spec), contained=True)
         except UnrecordedError as error:
-            return json.dumps({"unrecorded": str(error)}).encode()
-        return json.dumps({"record": record_to_json(record)}, allow_nan=False).encode()
+            return _dumps({"unrecorded": str(error)}).encode()
+        return _dumps({"record": record_to_json(record)}, allow_nan=False).encode()
 
 
 @contextmanager
@@ -170,7 +180,7 @@ class _Story:
         self.phase = "start"
 
     def hear(self, message: bytes) -> None:
-        told = json.loads(message)
+        told = _loads(message)
         payload: dict[str, Any] = told["payload"]
         if told["kind"] == "phase_start":
             self.phase = payload["phase"]
@@ -218,6 +228,8 @@ def _ended_record(attempt: Attempt, ended: Ended, story: _Story) -> RunRecord:
 
 
 def _why(spec: RunSpec, ended: Ended, phase: str) -> tuple[ErrorCategory, str, str]:
+    if ended.how == "finished":
+        return ErrorCategory.CRASH, "RunCrashError", "its process gave back something that is no record"
     if ended.how == "timeout":
         return (
             ErrorCategory.TIMEOUT,

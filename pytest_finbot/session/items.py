@@ -11,8 +11,8 @@ import pytest
 
 from pytest_finbot.contracts import ErrorCategory, ErrorInfo, RunRecord, RunSpec
 from pytest_finbot.errors import RegistryError
-from pytest_finbot.session.recording import CancelledError, RunRecorder
-from pytest_finbot.session.resumed import WHY
+from pytest_finbot.session.recording import CancelledError, NotToBeExecutedError, RunRecorder
+from pytest_finbot.session.resumed import STALE, WHY
 
 RECORDER = pytest.StashKey[RunRecorder]()
 RECORDED = "finbot_status"
@@ -69,6 +69,9 @@ class RunItem(pytest.Item):
             recorded = recorder.run(self.path, self.spec)
         except CancelledError as cancelled:
             pytest.skip(str(cancelled))
+        except NotToBeExecutedError as stale:
+            self.user_properties.append((STALE, self.name))
+            pytest.skip(str(stale))
         record = recorded.record
         self.user_properties += [("finbot_run_id", record.run_id), (RECORDED, str(record.status))]
         if recorded.why is not None:
@@ -112,4 +115,12 @@ def failure_text(file: str, spec: RunSpec, failure: RunFailedError, *, verbose: 
     if error.traceback is not None:
         lines += ["", error.traceback.rstrip()]
     lines += ["", f"recorded as {record.run_id}"]
-    return "\n".join(lines)
+    return _printable("\n".join(lines))
+
+
+def _printable(text: str) -> str:
+    """``text`` without what moves a terminal's cursor or changes its colours."""
+    return "".join(
+        char if char in "\n\t" or char.isprintable() else char.encode("unicode_escape").decode()
+        for char in text
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import filelock
@@ -46,7 +46,7 @@ class OutputFolder:
         marker = json.dumps({"batch_id": batch_id, "pid": os.getpid()}) + "\n"
         try:
             # A batch that is gone on with keeps its runs' files; what was summed up is no longer so.
-            self._clear(SUMMARIES if self._written_by() == batch_id else OURS)
+            self._clear(SUMMARIES if written_by(self.path) == batch_id else OURS)
             with telling("write", self.path / OUTPUT_MARKER):
                 write_file(self.path / OUTPUT_MARKER, marker.encode(), durable=False)
         except BaseException:
@@ -65,20 +65,13 @@ class OutputFolder:
         except (OSError, ValueError, KeyError):
             return ""  # it has the lock and has not written its name yet
 
-    def _written_by(self) -> str | None:
-        """The batch whose files are here: one that is gone on with keeps what it has."""
-        try:
-            marker = json.loads((self.path / OUTPUT_MARKER).read_text(encoding="utf-8"))
-            return str(marker["batch_id"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
     def _clear(self, names: Sequence[str]) -> None:
         left = [name for name in names if (self.path / name).exists()]
         if left and not (self.path / OUTPUT_MARKER).exists():
             raise ParameterError(
-                f"{self.path} holds {', '.join(left)} that pytest-finbot did not write, and would replace; "
-                "move them away, or give this batch another output_root or batch_name"
+                f"{self.path} holds {', '.join(left)} without {OUTPUT_MARKER}, by which pytest-finbot marks "
+                "what it wrote, and would replace them; move them away, or give this batch another "
+                "output_root or batch_name"
             )
         for name in left:
             target = self.path / name
@@ -87,3 +80,17 @@ class OutputFolder:
                     shutil.rmtree(target)
                 else:
                     target.unlink()
+
+
+def written_by(folder: Path) -> str | None:
+    """The batch whose files are in an output folder; ``None`` where that is not told."""
+    try:
+        return str(json.loads((folder / OUTPUT_MARKER).read_text(encoding="utf-8"))["batch_id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def replaced(folder: Path, batch_id: str) -> Iterator[str]:
+    """Whether somebody removed or replaced the output folder while the session of a batch wrote it."""
+    if written_by(folder) != batch_id:
+        yield f"{folder} was removed or replaced during the session: files of its runs may be missing"

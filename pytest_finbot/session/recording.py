@@ -37,6 +37,13 @@ class CancelledError(Exception):
         super().__init__(f"not run: the batch was cancelled ({request.reason})")
 
 
+class NotToBeExecutedError(Exception):
+    """``--finbot-retry-failed``: the run did not fail, and what is recorded of it holds no longer."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"not run (--finbot-retry-failed): {why}")
+
+
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """A run's final record. ``why`` is said in a resumed batch only: ``done``, or why it ran again."""
@@ -73,7 +80,9 @@ class RunRecorder:
         """Lines of the log that could not be written."""
         self.why_lost = ""
         self._earlier = {
-            batch.batch_id: EarlierResults(registry, batch) for batch in batches.values() if batch.resumed
+            batch.batch_id: EarlierResults(registry, batch, executor.reruns)
+            for batch in batches.values()
+            if batch.resumed
         }
 
     def run(self, path: Path, spec: RunSpec) -> Recorded:
@@ -95,6 +104,8 @@ class RunRecorder:
                 return Recorded(earlier.again, why)
             if earlier.record is not None:
                 return Recorded(earlier.record, why)
+            if batch.only is not None and spec.name not in batch.only:
+                raise NotToBeExecutedError(why)
         tries = 0
         while True:
             tries += 1

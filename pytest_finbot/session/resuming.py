@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_finbot.baselines.sources import BatchSource
 from pytest_finbot.contracts import RunRecord, RunSpec
 from pytest_finbot.errors import BaselineError, RegistryError
-from pytest_finbot.pipeline.validity import judged_again, missing_files, why_again
+from pytest_finbot.pipeline.validity import judged_again, missing_files, other_files, why_again
 from pytest_finbot.registry.records import record_from_json
 from pytest_finbot.session.attempt import OpenBatch
 
@@ -35,8 +35,9 @@ class EarlierResults:
 
     DONE: Final = "done"
 
-    def __init__(self, registry: Registry, batch: OpenBatch) -> None:
+    def __init__(self, registry: Registry, batch: OpenBatch, reruns: int = 0) -> None:
         self._registry = registry
+        self._reruns = reruns
         self._batch = batch
         self._source = BatchSource(registry, batch.batch_id)
 
@@ -55,8 +56,10 @@ class EarlierResults:
         except RegistryError as error:
             return Earlier(f"its record cannot be read: {error}")
         if record is None:
-            began = self.attempts(spec.name)
-            return Earlier("not finished before" if began else "not run before")
+            if not self.attempts(spec.name):
+                return Earlier("not run before")
+            damaged = "; lines of the batch cannot be read" if self._fold.problems else ""
+            return Earlier(f"no record of it, though it was begun{damaged}")
         why = self._why(spec, record)
         if why is not None:
             return Earlier(why)
@@ -67,6 +70,11 @@ class EarlierResults:
         return Earlier(self.DONE, record_from_json(record), again)
 
     def _why(self, spec: RunSpec, record: dict[str, Any]) -> str | None:
-        return why_again(spec, record, self._source.spec_of(record), self._registry.objects) or missing_files(
-            self._batch.run_folder(spec.name), record
+        if self._reruns:
+            return "every run is executed (--finbot-rerun)"
+        recorded = self._source.spec_of(record)
+        return (
+            why_again(spec, record, recorded, self._registry.objects)
+            or other_files(spec, recorded)
+            or missing_files(self._batch.run_folder(spec.name), record)
         )

@@ -26,28 +26,24 @@ class WorkerPlugin:
     def __init__(self, config: pytest.Config, payload: str, worker: str) -> None:
         told = json.loads(payload)
         registry = open_registry(told["registry"], durability=told["durability"])
-        batches, specs, watches, only = {}, {}, {}, {}
+        batches, specs, watches = {}, {}, {}
         for batch in told["batches"]:
             path = Path(batch["path"])
             gate = open_gate(batch["gate"], registry)
             batch_id = batch["batch_id"]
-            batches[path] = OpenBatch(path, batch_id, Path(batch["output"]), gate, batch["resumed"])
+            only = None if batch["only"] is None else frozenset(batch["only"])
+            batches[path] = OpenBatch(path, batch_id, Path(batch["output"]), gate, batch["resumed"], only)
             planned = registry.manifest(batch_id)
             if batch["plan"] is not None:  # this session's, whose line is not written yet
                 planned |= registry.plan(batch["plan"])
             specs[path] = runs_from_json(planned)
             watches[batch_id] = CancelWatch(registry.batch_folder(batch_id), batch["cancels_before"])
-            if batch["only"] is not None:
-                only[path] = batch["only"]
-        self._collection = BatchCollection(config, specs, only)
+        self._collection = BatchCollection(config, specs)
         self._executing = ExecutingPlugin(config, registry, batches, worker, watches)
         config.pluginmanager.register(self._executing, "finbot-executing")
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> BatchFile | None:
         return self._collection.file(file_path, parent)
-
-    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        self._collection.deselect(config, items)
 
     def pytest_sessionfinish(self) -> None:
         self._executing.close()

@@ -10,6 +10,7 @@ import pytest
 from pytest_finbot.errors import RegistryError
 from pytest_finbot.registry import append_file
 from pytest_finbot.registry.logs import LogWriter
+from pytest_finbot.registry.records import unseal
 from pytest_finbot.registry.segments import SegmentWriter, read_segment
 
 
@@ -68,7 +69,7 @@ def test_lines_come_back_in_order_with_their_places(path):
     ]
     raw = path.read_bytes()
     for line in lines:
-        assert json.loads(raw[line.offset : line.offset + line.length]) == line.value
+        assert unseal(raw[line.offset : line.offset + line.length], "here") == line.value
 
 
 def test_the_file_appears_with_the_first_line(path):

@@ -107,7 +107,12 @@ def test_from_elsewhere_a_run_under_way_is_ended_where_that_is_asked(project, wo
 
 @WORKERS
 @pytest.mark.parametrize(
-    ("number", "reason"), [(signal.SIGINT, "interrupted (Ctrl-C)"), (signal.SIGTERM, "terminated (SIGTERM)")]
+    ("number", "reason"),
+    [
+        (signal.SIGINT, "interrupted (Ctrl-C)"),
+        (signal.SIGTERM, "terminated (SIGTERM)"),
+        (signal.SIGHUP, "terminated (SIGHUP)"),
+    ],
 )
 def test_a_signal_ends_the_session_with_what_is_recorded(project, workers, number, reason):
     session = Session(project, "-n", workers)
@@ -130,3 +135,23 @@ def test_a_batch_that_is_run_cannot_be_gone_on_with_by_another_session(project):
     assert registry.fold(folder.name).status == "partial"
     (project.path / "go").touch()
     assert project.pytest("--finbot-resume", folder.name).ret == 0
+
+
+def test_a_session_that_ends_before_its_first_run_says_so(project):
+    project.write(
+        "conftest.py",
+        """
+        import os
+        import signal
+
+        import pytest
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_xdist_node_collection_finished(node, ids):
+            os.kill(os.getpid(), signal.SIGINT)
+        """,
+    )
+    project.batch("- {id: one}\n- {id: two}\n")
+    result = project.pytest("-n", "1")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["small: *before the first run; none of its 2 runs was run"])

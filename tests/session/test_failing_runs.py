@@ -464,3 +464,67 @@ def test_a_run_cannot_be_excused_by_a_marker(project, workers, mark):
     result = project.pytest("-n", workers)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert project.summary()["status"] == "partial"
+
+
+@WORKERS
+@pytest.mark.parametrize(
+    ("how", "category"),
+    [
+        ("os.chdir('/'); raise ValueError", "engine_error"),
+        ("sys.modules.clear(); raise ValueError", "engine_error"),
+        ("np.tile = lambda *a, **k: 1 / 0; raise ValueError", "engine_error"),
+        ("raise KeyboardInterrupt", "engine_error"),
+    ],
+)
+def test_what_a_failing_run_breaks_in_its_process_is_no_neighbours_matter(project, how, category, workers):
+    code = """
+    import os
+    import sys
+
+    import numpy as np
+
+    def bad(spec, market):
+        {how}
+
+    def fine(spec, market):
+        open("prices.csv").close()
+        return np.tile([0.5, 0.5], (len(market.sessions), 1))
+    """
+    project.write("ours.py", code.format(how=how))
+    own = "".join(f"- {{id: own_{number}, strategy: 'ours:fine'}}\n" for number in range(3))
+    project.batch("- {id: bad, strategy: 'ours:bad'}\n" + own)
+    project.pytest("-n", workers).assert_outcomes(passed=3, failed=1)
+    assert project.rows()["bad"]["error_category"] in (category, "environment_error", "crash")
+
+
+@pytest.mark.parametrize(
+    "how", ["sys.stdout.close()", "sys.stdout = sys.stderr = None", "os.close(1); os.close(2)"]
+)
+def test_a_run_that_closes_its_output_is_a_run_like_any_other(project, how):
+    code = f"""
+    import os
+    import sys
+
+    import numpy as np
+
+    def bad(spec, market):
+        {how}
+        return np.full(market.close.shape, 0.5)
+    """
+    project.write("ours.py", code)
+    project.batch("- {id: bad, strategy: 'ours:bad'}\n- {id: again, strategy: 'ours:bad'}\n- {id: after}\n")
+    project.pytest().assert_outcomes(passed=3)
+
+
+def test_a_run_that_replaces_what_we_write_records_with_is_recorded(project):
+    code = """
+    import json
+
+    def bad(spec, market):
+        json.dumps = lambda *a, **k: "{}"
+        json.loads = lambda *a, **k: {}
+        raise ValueError("after it")
+    """
+    result = run_with(project, code, "0")
+    result.assert_outcomes(passed=2, failed=1)
+    assert neighbours_are_whole(project)["error"]["message"] == "after it"

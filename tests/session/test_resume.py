@@ -89,11 +89,72 @@ def test_only_what_failed_is_run_where_that_is_asked_for(batch):
     batch.write("ours.py", "def own(spec, market):\n    raise ValueError\n")
     batch.pytest("-k", "not short").assert_outcomes(passed=2, failed=1, deselected=1)
     batch.write("ours.py", OWN)
-    batch.pytest("--finbot-retry-failed", "-n", "2").assert_outcomes(passed=1)
+    result = batch.pytest("--finbot-retry-failed", "-n", "2")
+    result.assert_outcomes(passed=1, skipped=1)
+    assert result.ret == 0
     assert batch.statuses() == {"plain": "success", "tuned": "success", "own": "success"}
     again = batch.pytest("--finbot-retry-failed")
     assert again.ret == pytest.ExitCode.USAGE_ERROR
     again.stderr.fnmatch_lines(["*no run of batch-* failed; to run what is not run yet: --finbot-resume*"])
+
+
+@WORKERS
+def test_a_retry_is_not_green_where_other_runs_hold_no_longer(batch, workers):
+    batch.write("ours.py", "def own(spec, market):\n    raise ValueError\n")
+    batch.pytest("-n", workers)
+    batch.write("ours.py", OWN)
+    batch.batch(RUNS.replace("AAA: 0.4", "AAA: 0.3"))
+    result = batch.pytest("-n", workers, "--finbot-retry-failed")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*problem: 1 run (tuned) without a valid record, and not executed*"])
+    assert batch.pytest("-n", workers, "--finbot-resume", "last").ret == 0
+
+
+@WORKERS
+@pytest.mark.parametrize("options", [["-k", "plain"], ["--deselect", "finbot.yaml::tuned"]])
+def test_what_a_resumed_session_does_not_look_at_is_not_green(batch, workers, options):
+    batch.pytest("-n", workers)
+    result = batch.pytest("-n", workers, "--finbot-resume", "last", *options)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*tuned*) not looked at in this session: nobody knows*"])
+
+
+def test_a_batch_is_not_compared_with_itself(batch):
+    batch.pytest()
+    [folder] = (batch.path / ".finbot").glob("batches/*/*/*")
+    result = batch.pytest("--finbot-resume", "last", "--finbot-baseline", f"batch:{folder.name}")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*a batch compared with itself can never move*"])
+
+
+def test_reruns_that_are_asked_for_are_made(batch):
+    batch.pytest()
+    result = batch.pytest("--finbot-resume", "last", "--finbot-rerun", "1")
+    result.stdout.fnmatch_lines(["resumed: 0 done before, 4 executed now (4 every run is executed)"])
+    checks = {check["name"] for check in batch.summary()["runs"][0]["checks"]}
+    assert "determinism" in checks
+
+
+def test_files_asked_for_otherwise_are_made(batch):
+    batch.pytest()
+    text = (batch.path / "finbot.yaml").read_text()
+    batch.write("finbot.yaml", text.replace("- {id: plain}", "- {id: plain, reports: [risk]}"))
+    result = batch.pytest("--finbot-resume", "last")
+    assert reasons(batch, result) == {"plain": "its reports are asked for otherwise"} | {
+        key: words for key, words in reasons(batch, result).items() if key != "plain"
+    }
+    result.stdout.fnmatch_lines(["resumed: 3 done before, 1 executed now*"])
+
+
+def test_a_damaged_line_is_not_taken_for_done(batch):
+    batch.pytest()
+    [segment] = (batch.path / ".finbot").glob("batches/*/*/*/main-*.jsonl")
+    text = segment.read_text()
+    segment.write_text(text.replace('"final_nav":1', '"final_nav":9', 1))
+    result = batch.pytest("--finbot-resume", "last")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED  # the damage stays in the batch
+    assert "lines of the batch cannot be read" in reasons(batch, result)["plain"]
+    result.stdout.fnmatch_lines(["*problem: *its checksum does not fit*"])
 
 
 @WORKERS

@@ -88,11 +88,16 @@ def _execute_jobs(ends: Ends, work: Callable[[bytes, Say], bytes], streams: dict
         value = work(received[1], say)
         if os.getpid() != me:
             _exit(0)  # a copy that the job made of this process and let return: the job is not its own
+        left = _something_left()
         for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+            try:
+                if stream is not None:
+                    stream.flush()
+            except (ValueError, OSError, AttributeError):
+                left = True  # the job closed it, or put something else there: no child for the next one
         flush_c_streams()
         with lock:
-            send_frame(ends.channel, RESULT_AND_LEFT if _something_left() else RESULT, value)
+            send_frame(ends.channel, RESULT_AND_LEFT if left else RESULT, value)
         del received, value
 
 
