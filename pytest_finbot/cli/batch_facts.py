@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_finbot.cli.show import first_line
 from pytest_finbot.contracts import RunStatus
 
 if TYPE_CHECKING:
     from pytest_finbot.registry.files import FilesRegistry
     from pytest_finbot.registry.fold import BatchFold
 
+_LONGEST = 60
 _WORKERS = "gw"
 """Writers that begin so only execute: their segments have no session's begin or end."""
 
@@ -22,6 +24,7 @@ def batch_facts(registry: FilesRegistry, batch_id: str) -> dict[str, Any]:
 
     A manifest that cannot be read is among ``problems``; what it would say is ``None``.
     """
+    from pytest_finbot.cli.naming import using_manifest
     from pytest_finbot.errors import RegistryError
     from pytest_finbot.registry.liveness import is_alive
 
@@ -30,7 +33,8 @@ def batch_facts(registry: FilesRegistry, batch_id: str) -> dict[str, Any]:
     fold = registry.fold(batch_id, writer_alive=alive)
     problems = list(fold.problems)
     try:
-        manifest = registry.manifest(batch_id)
+        with using_manifest(batch_id):
+            manifest = registry.manifest(batch_id)
     except RegistryError as error:
         problems.append(str(error))
         manifest = {}
@@ -55,7 +59,7 @@ def batch_facts(registry: FilesRegistry, batch_id: str) -> dict[str, Any]:
         "not_run_names": list(fold.not_run),
         "unfinished_names": list(fold.unfinished),
         **_sessions(folder),
-        "provenance": dict(manifest.get("provenance") or {}),
+        "provenance": object_of(manifest, "provenance", f"{batch_id}/manifest.json", problems),
         "files": {
             "folder": str(folder),
             "logs": str(registry.logs_folder(batch_id)),
@@ -80,13 +84,42 @@ def resume_command(registry: FilesRegistry, batch_id: str, manifest: Mapping[str
     return f"cd {shlex.quote(root)} && {shlex.join(words)}"
 
 
-def error_of(record: Mapping[str, Any]) -> dict[str, Any]:
+def object_of(value: Mapping[str, Any], key: str, where: str, problems: list[str]) -> dict[str, Any]:
+    """The JSON object under ``key``; where it is something else, that is added to ``problems``."""
+    found = value.get(key)
+    if found is not None and not isinstance(found, dict):
+        problems.append(f"{where}: {key} is {first_line(repr(found), _LONGEST)}, expected an object")
+    return found if isinstance(found, dict) else {}
+
+
+def provenance_at(registry: FilesRegistry, batch_id: str, at: object) -> dict[str, Any] | None:
+    """What the session that was at work at a time told of itself, if it went on with a batch."""
+    from pytest_finbot.registry.durable import telling
+    from pytest_finbot.registry.layout import segments
+    from pytest_finbot.registry.records import unseal
+
+    found: list[tuple[str, dict[str, Any]]] = []
+    for path in segments(registry.batch_folder(batch_id)):
+        if path.name.startswith("main-"):
+            with telling("read", path), path.open("rb") as file:
+                first = file.readline()
+            try:
+                line = unseal(first, str(path))
+            except ValueError:
+                continue  # told by the fold
+            told, began = line.get("provenance"), line.get("at")
+            if isinstance(told, dict) and isinstance(began, str) and began <= str(at):
+                found.append((began, told))
+    return max(found, key=lambda each: each[0])[1] if found else None
+
+
+def error_of(record: Mapping[str, Any]) -> dict[str, str]:
     """Category, phase, type and message of a failed record, whatever of them it has."""
     error = record.get("error")
     said = error if isinstance(error, dict) else {}
     return {
-        "category": said.get("category") or "unknown",
-        **{key: said.get(key) or "" for key in ("phase", "type", "message")},
+        "category": str(said.get("category") or "unknown"),
+        **{key: str(said.get(key) or "") for key in ("phase", "type", "message")},
     }
 
 
@@ -114,10 +147,11 @@ def _sessions(folder: Path) -> dict[str, list[dict[str, Any]]]:
         for line in read_segment(path, []):  # what cannot be read, the fold has told
             value = line.value
             if value["kind"] == "begin":
+                expected = value.get("expected")
                 begun = {
                     "began": str(value.get("at", "")),
                     "ended": None,
-                    "runs": len(value.get("expected") or ()),
+                    "runs": len(expected) if isinstance(expected, list) else 0,
                     "segment": path.name,
                 }
                 sessions.append(begun)

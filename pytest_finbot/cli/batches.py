@@ -14,6 +14,7 @@ from pytest_finbot.cli.common import PASS_ON, REGISTRY_OPTION, become_pytest, fi
 from pytest_finbot.cli.moments import moment
 from pytest_finbot.cli.naming import batch_named, complete_batch
 from pytest_finbot.cli.show import (
+    MOST,
     Page,
     counts,
     first_line,
@@ -21,6 +22,7 @@ from pytest_finbot.cli.show import (
     pager_option,
     say_json,
     seconds,
+    short_commit,
     shown,
     tell_problems,
     when,
@@ -54,8 +56,8 @@ def batches() -> None:
     "--since", callback=moment, metavar="TIME", help="created then or later: 2026-11-01 (UTC), 7d, 12h"
 )
 @click.option("--until", callback=moment, metavar="TIME", help="created before then")
-@click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True, help="at most so many")
-@click.option("--offset", type=click.IntRange(min=0), default=0, help="after so many newer ones")
+@click.option("--limit", type=click.IntRange(0, MOST), default=50, show_default=True, help="at most so many")
+@click.option("--offset", type=click.IntRange(0, MOST), default=0, help="after so many newer ones")
 @json_option
 @pager_option
 def list_(
@@ -111,7 +113,7 @@ def _page_of(rows: list[BatchRow], total: int, offset: int, *, pager: bool) -> N
             (
                 *(row.batch_id, row.name, row.status, when(row.created_at)),
                 *(f"{number:,}" for number in (row.expected, row.success, row.failed, row.not_run)),
-                *(seconds(row.run_seconds), row.commit[:10]),
+                *(seconds(row.run_seconds), short_commit(row.commit)),
             )
             for row in rows
         ],

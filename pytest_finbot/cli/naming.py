@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from pytest_finbot.registry.files import FilesRegistry
+    from pytest_finbot.registry.index import Index
+    from pytest_finbot.registry.queries import RunRow
 
 LAST: Final = "last"
 _COMPLETED: Final = 200
@@ -45,6 +49,55 @@ def batch_named(registry: FilesRegistry, text: str) -> str:
         )
     some = ", ".join(found[:_TOLD]) + (" …" if len(found) > _TOLD else "")
     raise RegistryError(f"{text!r} means {len(found):,} batches: {some}; say more of the one you mean")
+
+
+MANIFEST_TROUBLE: Final = (TypeError, ValueError, KeyError, AttributeError, OverflowError)
+"""What comes of a manifest that is JSON, and not what a batch is planned with."""
+
+
+@contextmanager
+def using_manifest(batch_id: str) -> Iterator[None]:
+    """A batch's manifest is made use of in the block. Raises RegistryError, by its batch, where it cannot.
+
+    A newer version, or somebody's editor, may have put anything there.
+    """
+    from pytest_finbot.errors import ParameterError, RegistryError
+
+    try:
+        yield
+    except (ParameterError, *MANIFEST_TROUBLE) as error:
+        said = f"it has no {error}" if type(error) is KeyError else str(error)
+        raise RegistryError(f"manifest of {batch_id} cannot be used: {said}") from error
+
+
+def final_named(registry: FilesRegistry, index: Index, text: str, batch: str | None) -> str:
+    """The id of the final record of the run meant by ``text``, as :func:`run_named` has it.
+
+    ``NAME#2`` is that record if the second attempt is the one that counts; for an earlier one
+    RegistryError says which does. Of a run that is not there, the id it would have.
+    """
+    from pytest_finbot.errors import RegistryError
+    from pytest_finbot.registry.queries import RunFilter
+
+    batch_id, name = run_named(registry, text, batch)
+
+    def final(wanted: str) -> RunRow | None:
+        rows = index.runs(RunFilter(name=wanted, batch=batch_id))
+        return next((row for row in rows if row.name == wanted), None)
+
+    row = final(name)
+    if row is not None:
+        return row.run_id
+    plain, _, attempt = name.rpartition("#")
+    row = final(plain) if plain and attempt.isdecimal() else None
+    if row is None:
+        return f"{batch_id}/{name}"
+    if row.attempt != int(attempt):
+        raise RegistryError(
+            f"only final records are compared, and that of {plain} in {batch_id} is attempt {row.attempt}: "
+            f"name it without #{attempt}; see attempt {attempt} with finbot runs show"
+        )
+    return row.run_id
 
 
 def run_named(registry: FilesRegistry, text: str, batch: str | None) -> tuple[str, str]:
@@ -92,7 +145,8 @@ def _created(registry: FilesRegistry, batch_id: str) -> str:
     from pytest_finbot.errors import RegistryError
 
     try:
-        return str(registry.manifest(batch_id).get("created_at", ""))
+        with using_manifest(batch_id):
+            return str(registry.manifest(batch_id).get("created_at", ""))
     except RegistryError:
         return ""  # whoever opens it is told
 

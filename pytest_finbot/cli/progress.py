@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pytest_finbot.registry.fold import BatchFold
 
 _FAILURES: Final = 5
+_STEP: Final = 0.1
+"""Seconds after which the end of a batch is noticed, however seldom it is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,16 @@ class Progress:
             self._stale = False
         return self._snapshot(self._fold)
 
+    def wait(self, seconds: float) -> None:
+        """Let so much time pass before the next look; less where who is at work ends meanwhile."""
+        from pytest_finbot.registry.liveness import is_alive
+
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _STEP))
+            if self._alive and not is_alive(self._folder):
+                return
+
     def _snapshot(self, fold: BatchFold) -> Snapshot:
         now = datetime.now(UTC)
         going = (BatchStatus.PENDING, BatchStatus.RUNNING)
@@ -107,7 +119,8 @@ class Progress:
             failed=fold.failed,
             not_run=fold.not_run_count,
             rate=rate,
-            seconds_left=fold.not_run_count / rate if rate else None,
+            # What comes after the last run has no rate.
+            seconds_left=fold.not_run_count / rate if rate and fold.not_run_count else None,
             under_way=tuple(sorted(under_way, key=lambda each: (-each[1], each[0]))),
             left=unfinished if over else (),
             last_failures=tuple(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from pytest_finbot.cli.show import first_line
 
 if TYPE_CHECKING:
     from pytest_finbot.registry.files import FilesRegistry
+
+_LONGEST: Final = 60
 
 
 def run_facts(registry: FilesRegistry, batch_id: str, name: str) -> dict[str, Any]:
@@ -14,6 +18,8 @@ def run_facts(registry: FilesRegistry, batch_id: str, name: str) -> dict[str, An
 
     Raises RegistryError where it has no record; the message says whether it was expected.
     """
+    from pytest_finbot.cli.batch_facts import object_of, provenance_at
+    from pytest_finbot.cli.naming import using_manifest
     from pytest_finbot.errors import RegistryError
     from pytest_finbot.registry.comparing import params_of
     from pytest_finbot.registry.ids import run_id
@@ -24,12 +30,18 @@ def run_facts(registry: FilesRegistry, batch_id: str, name: str) -> dict[str, An
     fold = registry.fold(batch_id)
     problems = list(fold.problems)
     plain = str(record["name"])
+    at = record.get("started_at")
+    manifest: dict[str, Any] = {}
+    params = None
     try:
-        manifest = registry.manifest(batch_id, record.get("started_at") or None)
-        params = to_json(params_of(record, manifest), "params")
+        with using_manifest(batch_id):
+            manifest = registry.manifest(batch_id, at if at and isinstance(at, str) else None)
+            params = to_json(params_of(record, manifest), "params")
     except RegistryError as error:
         problems.append(str(error))
-        manifest, params = {}, None
+    provenance = object_of(manifest, "provenance", f"{batch_id}/manifest.json", problems)
+    _, wrong = as_expected(record)
+    problems += [f"record of run {plain} in {batch_id}: {message}" for message in wrong]
     output, unread = _output(registry, batch_id, plain)
     return {
         "run_id": record.get("run_id") or run_id(batch_id, plain, record["attempt"]),
@@ -42,9 +54,35 @@ def run_facts(registry: FilesRegistry, batch_id: str, name: str) -> dict[str, An
         "attempts": [_attempt(each) for each in attempts],
         "output": output,
         "tables": {key: _table(registry, record, key) for key in ("series", "fills", "marks")},
-        "provenance": dict(manifest.get("provenance") or {}),
+        "provenance": provenance_at(registry, batch_id, at) or provenance,
         "problems": [*problems, *unread],
     }
+
+
+_LISTS: Final = {"tags": str, "warnings": str, "artifacts": str, "phases": dict, "checks": dict}
+_OBJECTS: Final = ("metrics", "undefined_metrics", "fingerprint", "tables", "error", "comparison")
+_NUMBERS: Final = ("seconds", "peak_rss")
+
+
+def as_expected(record: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """``record`` without what is of another type than its key has, and that in words."""
+    kept, wrong = dict(record), []
+    for key in (*_LISTS, *_OBJECTS, *_NUMBERS):
+        value = record.get(key)
+        if value is None:
+            continue
+        if key in _LISTS:
+            fits = isinstance(value, list) and all(isinstance(each, _LISTS[key]) for each in value)
+            expected = f"a list of {'text' if _LISTS[key] is str else 'objects'}"
+        elif key in _OBJECTS:
+            fits, expected = isinstance(value, dict), "an object"
+        else:
+            fits = isinstance(value, int | float) and not isinstance(value, bool)
+            expected = "a number"
+        if not fits:
+            kept[key] = None
+            wrong.append(f"{key} is {first_line(repr(value), _LONGEST)}, expected {expected}")
+    return kept, wrong
 
 
 def _attempts(
@@ -128,7 +166,8 @@ def _table(registry: FilesRegistry, record: Mapping[str, Any], key: str) -> dict
     digest = record.get(key)
     if not isinstance(digest, str):
         return None
-    if key in (record.get("tables") or {}):
+    tables = record.get("tables")
+    if isinstance(tables, dict) and key in tables:
         return {"hash": digest, "in_record": True, "file": None, "exists": True}
     path = registry.objects.path_of(digest)
     return {"hash": digest, "in_record": False, "file": str(path), "exists": path.is_file()}

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_finbot.cli.show import NOTHING, Page, first_line, seconds, shown, when
+from pytest_finbot.cli.show import NOTHING, Page, first_line, number, seconds, short_commit, shown, when
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,9 @@ _LETTERS: Final = 26
 
 def tell_run(facts: Mapping[str, Any], page: Page) -> None:
     """The document of :func:`~.run_facts.run_facts`, as a page."""
-    record: Mapping[str, Any] = facts["record"]
+    from pytest_finbot.cli.run_facts import as_expected
+
+    record, _ = as_expected(facts["record"])  # what does not fit is among the problems
     get = record.get
     page.line(shown(facts["run_id"]), style="bold")
     if not facts["counts"]:
@@ -47,7 +49,7 @@ def tell_run(facts: Mapping[str, Any], page: Page) -> None:
                 f"{record['peak_rss'] / 2**20:,.0f} MiB, of its process" if get("peak_rss") else None,
             ),
             ("rejected orders", get("rejected_orders") or None),
-            ("commit", facts["provenance"].get("git commit")),
+            ("commit", _commit(facts["provenance"])),
         ]
     )
     _error(record, page)
@@ -62,13 +64,19 @@ def tell_run(facts: Mapping[str, Any], page: Page) -> None:
         page.line(f"  warning: {shown(warning)}", style="yellow")
     if len(facts["attempts"]) > 1:
         _attempts(facts["attempts"], page)
-    _files(facts, page)
+    _files(facts, record.get("artifacts") or (), page)
     for said in facts["output"]:
         for stream in ("stdout", "stderr"):
             if said[stream]:
                 page.heading(f"{stream} of attempt {said['attempt']}")
                 page.lines(said[stream])
     page.show()
+
+
+def _commit(provenance: Mapping[str, Any]) -> str | None:
+    commit = provenance.get("git commit")
+    changed = commit and provenance.get("git dirty") == "yes"
+    return f"{commit}+" if changed else commit
 
 
 def _error(record: Mapping[str, Any], page: Page) -> None:
@@ -144,12 +152,18 @@ def _phases(record: Mapping[str, Any], page: Page) -> None:
         [
             (
                 *(phase.get("name"), phase.get("status"), seconds(phase.get("seconds"))),
-                ", ".join(f"{number:,} {shown(of)}" for of, number in (phase.get("counters") or {}).items()),
+                _counted(phase.get("counters")),
                 first_line(phase.get("reason") or ""),
             )
             for phase in phases
         ],
     )
+
+
+def _counted(counters: object) -> str:
+    if not isinstance(counters, Mapping):
+        return "" if counters is None else shown(counters)
+    return ", ".join(f"{number(times, ',')} {shown(of)}" for of, times in counters.items())
 
 
 def _fingerprint(record: Mapping[str, Any], page: Page) -> None:
@@ -191,14 +205,13 @@ def _attempts(attempts: Sequence[Mapping[str, Any]], page: Page) -> None:
     )
 
 
-def _files(facts: Mapping[str, Any], page: Page) -> None:
+def _files(facts: Mapping[str, Any], artifacts: Sequence[str], page: Page) -> None:
     pairs = []
     for key, kept in facts["tables"].items():
         if kept is None:
             continue
         where = "in the record itself" if kept["in_record"] else kept["file"]
         pairs.append((key, where if kept["exists"] else f"{where} (missing)"))
-    artifacts = facts["record"].get("artifacts") or ()
     if pairs or artifacts:
         page.heading("series and files")
         page.fields([*pairs, ("artifacts", ", ".join(artifacts))])
@@ -235,7 +248,7 @@ def comparison_document(frame: pd.DataFrame) -> dict[str, Any]:
 def tell_comparison(document: Mapping[str, Any], page: Page) -> None:
     """Runs as columns A, B, C …; a metric's difference where there are two."""
     runs: list[str] = document["runs"]
-    titles = [_letter(number) for number in range(len(runs))]
+    titles = [_letter(position) for position in range(len(runs))]
     page.fields((title, shown(run)) for title, run in zip(titles, runs, strict=True))
     two = len(runs) == 2
     page.heading("metrics")
@@ -268,12 +281,12 @@ def tell_comparison(document: Mapping[str, Any], page: Page) -> None:
     page.show()
 
 
-def _letter(number: int) -> str:
+def _letter(position: int) -> str:
     """A … Z, AA, AB …"""
     letters = ""
-    number += 1
-    while number:
-        number, rest = divmod(number - 1, _LETTERS)
+    position += 1
+    while position:
+        position, rest = divmod(position - 1, _LETTERS)
         letters = chr(ord("A") + rest) + letters
     return letters
 
@@ -287,7 +300,10 @@ def _value(document: Mapping[str, Any], name: str, run: str, value: Any) -> str 
 
 def _difference(one: Any, other: Any) -> str | None:
     if isinstance(one, int | float) and isinstance(other, int | float):
-        return "0" if one == other else f"{other - one:+.6g}"
+        try:
+            return "0" if one == other else number(other - one, "+.6g")
+        except OverflowError:  # of a float and a whole number that none can be
+            return None
     return None
 
 
@@ -313,6 +329,7 @@ def history_document(name: str, metric: str, tracks: Iterable[Track]) -> dict[st
         "histories": [
             {
                 "batch_name": track.batch_name,
+                "earlier": track.earlier,
                 "times": track.times,
                 "values": track.values,
                 "moves": [
@@ -332,38 +349,45 @@ def tell_history(name: str, metric: str, tracks: Sequence[Track], page: Page) ->
     """A sparkline, then a line a move."""
     from pytest_finbot.reports.sparkline import sparkline
 
-    for number, track in enumerate(tracks):
-        if number:
+    for position, track in enumerate(tracks):
+        if position:
             page.line()
         page.line(f"{shown(metric)} of {shown(name)} in {shown(track.batch_name)}", style="bold")
         known = track.known
-        page.line(f"  {sparkline(track.values)}")
-        if known:
-            numbers = (("min", min(known)), ("max", max(known)), ("last", known[-1]))
-            page.line("  " + ", ".join(f"{what} {_spelled(metric, value)}" for what, value in numbers))
+        numbers = track.numbers
+        if len(numbers) == len(known):  # of texts there is nothing to draw
+            page.line(f"  {sparkline([None if isinstance(v, str) else v for v in track.values])}")
+        if numbers and len(numbers) == len(known):
+            ends = (("min", min(numbers)), ("max", max(numbers)), ("last", numbers[-1]))
+            page.line("  " + ", ".join(f"{what} {_spelled(metric, value)}" for what, value in ends))
         without = len(track.values) - len(known)
         page.line(
             f"  {len(track.values):,} records, {when(track.times[0])} to {when(track.times[-1])} UTC"
             + (f"; {without:,} without a value" if without else "")
         )
+        if track.earlier:
+            page.line(f"  {track.earlier:,} earlier records not shown")
         page.table(
             ("BEGAN (UTC)", "VALUE>", "CHANGE>", "COMMIT", "THEN UNCHANGED>", "CAUSE"),
-            [_move_row(metric, move) for move in track.moves],
+            [_move_row(metric, move, first=not track.earlier) for move in track.moves],
         )
     page.show()
 
 
-def _move_row(metric: str, move: Move) -> tuple[object, ...]:
+def _move_row(metric: str, move: Move, *, first: bool) -> tuple[object, ...]:
+    begins = "first" if first else NOTHING
     causes = "; ".join(f"{part}: {detail}" for part, detail in move.causes)
     return (
         when(move.at),
         _spelled(metric, move.value),
-        "first" if move.change is None else _moved(move.change, move.fraction),
-        shown(move.commit[:10]),
+        begins if move.first else _moved(move.change, move.fraction),
+        shown(short_commit(move.commit)),
         f"{move.unchanged:,}" if move.unchanged else NOTHING,
-        None if move.change is None else causes,
+        None if move.first else causes,
     )
 
 
-def _moved(change: float, fraction: float | None) -> str:
+def _moved(change: float | None, fraction: float | None) -> str:
+    if change is None:
+        return "another text"
     return f"{change:+.6g}" if fraction is None else f"{change:+.6g} ({fraction * 1e4:+,.4g} bp)"

@@ -13,10 +13,20 @@ import click
 from pytest_finbot.cli.batches import confirm
 from pytest_finbot.cli.common import REGISTRY_OPTION, files_registry, told
 from pytest_finbot.cli.moments import moment
-from pytest_finbot.cli.naming import batch_named, complete_batch, complete_run, run_named
+from pytest_finbot.cli.naming import (
+    MANIFEST_TROUBLE,
+    batch_named,
+    complete_batch,
+    complete_run,
+    final_named,
+    run_named,
+    using_manifest,
+)
 from pytest_finbot.cli.show import (
+    MOST,
     Page,
     json_option,
+    number,
     pager_option,
     say_json,
     seconds,
@@ -77,8 +87,8 @@ def _asked(registry: str) -> Iterator[tuple[FilesRegistry, Index]]:
     "--since", callback=moment, metavar="TIME", help="begun then or later: 2026-11-01 (UTC), 7d, 12h"
 )
 @click.option("--until", callback=moment, metavar="TIME", help="begun before then")
-@click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True, help="at most so many")
-@click.option("--offset", type=click.IntRange(min=0), default=0, help="after so many newer ones")
+@click.option("--limit", type=click.IntRange(0, MOST), default=50, show_default=True, help="at most so many")
+@click.option("--offset", type=click.IntRange(0, MOST), default=0, help="after so many newer ones")
 @json_option
 @pager_option
 def list_(
@@ -144,7 +154,7 @@ def _table(page: Page, rows: Sequence[RunRow], first: Sequence[tuple[str, Sequen
         ),
         [
             (
-                *(cells[number] for _, cells in first),
+                *(cells[position] for _, cells in first),
                 *(
                     row.run_id,
                     row.status,
@@ -153,12 +163,10 @@ def _table(page: Page, rows: Sequence[RunRow], first: Sequence[tuple[str, Sequen
                     when(row.started_at),
                     seconds(row.seconds),
                 ),
-                None if row.final_nav is None else f"{row.final_nav:,.2f}",
-                None if row.total_return is None else f"{row.total_return:+.2%}",
-                None if row.sharpe is None else f"{row.sharpe:.2f}",
-                None if row.max_drawdown is None else f"{row.max_drawdown:.2%}",
+                *(number(row.final_nav, ",.2f"), number(row.total_return, "+.2%")),
+                *(number(row.sharpe, ".2f"), number(row.max_drawdown, ".2%")),
             )
-            for number, row in enumerate(rows)
+            for position, row in enumerate(rows)
         ],
         optional=("BEGAN (UTC)", "TIME", "SHARPE", "DRAWDOWN", "VERDICT", "RETURN"),
     )
@@ -201,11 +209,16 @@ def compare(registry: str, batch: str | None, as_json: bool, no_pager: bool, run
     with _asked(registry) as (opened, index):
         from pytest_finbot.registry import ExperimentRegistry
 
-        named = ["/".join(run_named(opened, run, batch)) for run in runs_]
+        named = [final_named(opened, index, run, batch) for run in runs_]
         if len(set(named)) < len(named):
             raise click.UsageError("the same run is named twice; name different ones")
         with ExperimentRegistry(opened.root) as experiments:
-            document = comparison_document(experiments.compare(named))
+            try:
+                frame = experiments.compare(named)
+            except MANIFEST_TROUBLE:
+                _blame(opened, index, named)
+                raise
+            document = comparison_document(frame)
         problems = index.problems()
     if as_json:
         say_json({**document, "problems": problems})
@@ -214,9 +227,19 @@ def compare(registry: str, batch: str | None, as_json: bool, no_pager: bool, run
     tell_problems(problems)
 
 
+def _blame(registry: FilesRegistry, index: Index, named: Sequence[str]) -> None:
+    """Raise RegistryError by the batch whose manifest cannot be used."""
+    from pytest_finbot.registry.comparing import settings_of
+
+    for run in named:
+        record = index.record(run)
+        with using_manifest(record["batch_id"]):
+            settings_of(record, registry.manifest(record["batch_id"]))
+
+
 @runs.command("find-hash")
 @REGISTRY_OPTION
-@click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True, help="at most so many")
+@click.option("--limit", type=click.IntRange(0, MOST), default=50, show_default=True, help="at most so many")
 @json_option
 @pager_option
 @click.argument("digest")
@@ -257,7 +280,7 @@ def _matched(row: RunRow, digest: str) -> list[str]:
     show_default=True,
     help="how much each of total return, CAGR, drawdown (fractions) and Sharpe ratio may differ",
 )
-@click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True, help="at most so many")
+@click.option("--limit", type=click.IntRange(0, MOST), default=50, show_default=True, help="at most so many")
 @json_option
 @pager_option
 @_RUN
@@ -274,7 +297,7 @@ def similar(
     with _asked(registry) as (opened, index):
         from pytest_finbot.registry import ExperimentRegistry
 
-        reference = "/".join(run_named(opened, run, batch))
+        reference = final_named(opened, index, run, batch)
         with ExperimentRegistry(opened.root) as experiments:
             found: Sequence[SimilarRun] = experiments.find_similar(reference, tolerance)[:limit]
         problems = index.problems()
@@ -295,7 +318,11 @@ def similar(
 @click.option("--metric", default="final_nav", show_default=True, help="which number of the run")
 @click.option("--batch-name", metavar="NAME", help="only in batches of this name")
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="the newest so many records"
+    "--limit",
+    type=click.IntRange(1, MOST),
+    default=50,
+    show_default=True,
+    help="the newest so many records",
 )
 @json_option
 @pager_option
@@ -314,9 +341,10 @@ def history(
     from pytest_finbot.cli.run_page import history_document, tell_history
 
     with _asked(registry) as (opened, index):
-        rows = index.history(name, batch_name, limit)
-        tracks = Historian(opened, index, metric).tracks(rows)
-        problems = index.problems()
+        rows = index.history(name, batch_name)
+        historian = Historian(opened, index, metric)
+        tracks = historian.tracks(rows, limit)
+        problems = (*index.problems(), *historian.problems)
         if rows and not any(track.known for track in tracks):
             _no_such_metric(metric, name, {other for track in tracks for other in track.others})
     if as_json:

@@ -24,6 +24,10 @@ _WIDE: Final = 100_000
 _MOST_TO_FIRST: Final = 0.6
 """Of a table's width, what its first column may have before it is folded."""
 _PROBLEMS: Final = 50
+_HUGE: Final = 1e15
+_COMMIT: Final = 10
+MOST: Final = 2**31 - 1
+"""Of what can be counted in a page."""
 _STYLES: Final = {
     **dict.fromkeys(("completed", "success", "identical", "within"), "green"),
     **dict.fromkeys(("failed", "moved", "error", "missing"), "red"),
@@ -66,10 +70,15 @@ def when(moment: object) -> str:
     return shown(moment)[:19].replace("T", " ") if moment else NOTHING
 
 
-def seconds(value: float | None) -> str:
-    """A duration of seconds, as ``12 ms``, ``3.4 s``, ``2 min 05 s`` or ``1 h 02 min``."""
+def seconds(value: object) -> str:
+    """A duration of seconds, as ``12 ms``, ``3.4 s``, ``2 min 05 s`` or ``1 h 02 min``.
+
+    What is no such number, which a damaged record may have, as it is.
+    """
     if value is None:
         return NOTHING
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _HUGE:
+        return shown(value)
     if value < 0.9995:
         return f"{value * 1000:.3g} ms"
     if value < 99.95:
@@ -78,6 +87,25 @@ def seconds(value: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600:,} h {whole % 3600 // 60:02} min"
+
+
+def number(value: object, spelling: str) -> str | None:
+    """``value`` in the ``spelling`` of a format; in powers of ten beyond 15 digits, text as it is."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if abs(value) < _HUGE:
+        return f"{value:{spelling}}"
+    from decimal import Decimal
+
+    sign = "+" if spelling.startswith("+") else ""
+    return f"{value:{sign}.6g}" if isinstance(value, float) else f"{Decimal(value):{sign}.6g}"
+
+
+def short_commit(commit: str) -> str:
+    """The first ten characters of a revision; the ``+`` of a tree with changes stays."""
+    return commit if len(commit) <= _COMMIT else commit[:_COMMIT] + "+" * commit.endswith("+")
 
 
 def counts(numbers: Mapping[str, int]) -> str:

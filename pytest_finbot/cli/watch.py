@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import time
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -92,10 +91,12 @@ def _running(registry: FilesRegistry) -> str:
 
 
 def _name(registry: FilesRegistry, batch_id: str) -> str:
+    from pytest_finbot.cli.naming import using_manifest
     from pytest_finbot.errors import RegistryError
 
     try:
-        return str(registry.manifest(batch_id).get("batch_name"))
+        with using_manifest(batch_id):
+            return str(registry.manifest(batch_id).get("batch_name"))
     except RegistryError as error:
         tell_problems([str(error)])
         return "name unknown"
@@ -103,7 +104,7 @@ def _name(registry: FilesRegistry, batch_id: str) -> str:
 
 def _silently(progress: Progress, every: float) -> Snapshot:
     while not (snapshot := progress.look()).over:
-        time.sleep(every)
+        progress.wait(every)
     return snapshot
 
 
@@ -129,7 +130,7 @@ def _plainly(progress: Progress, name: str, every: float) -> Snapshot:
             for left in snapshot.left:
                 click.echo(f"  started, and left no record: {shown(left)}")
             return snapshot
-        time.sleep(every)
+        progress.wait(every)
 
 
 def _line(snapshot: Snapshot, name: str) -> str:
@@ -180,7 +181,7 @@ def _live(progress: Progress, name: str, every: float) -> Snapshot:
     snapshot = progress.look()
     with Live(_picture(snapshot, name), console=console, auto_refresh=False) as live:
         while not snapshot.over:
-            time.sleep(every)
+            progress.wait(every)
             snapshot = progress.look()
             live.update(_picture(snapshot, name), refresh=True)
     return snapshot

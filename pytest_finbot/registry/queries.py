@@ -63,7 +63,7 @@ class BatchRow:
     run_seconds: float
     """Sum of the seconds of its final records."""
     commit: str
-    """Revision it was run at; empty where that is not known."""
+    """Revision it was created at, ``+`` behind it for a tree with changes; empty where not known."""
     cancel_reason: str | None = None
     problems: tuple[str, ...] = ()
 
@@ -100,6 +100,7 @@ class RunRow:
     max_drawdown: float | None
     trades: float | None
     commit: str
+    """Revision of the session that ran it, as :attr:`BatchRow.commit`."""
 
 
 @dataclass(frozen=True, slots=True)

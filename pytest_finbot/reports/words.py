@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from pytest_finbot.baselines import headline
@@ -30,6 +31,7 @@ FILTERS = (
 )
 """Functions of this module that templates may use."""
 
+_HUGE = 1e15
 _ENTITIES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "&#64;"), ("$", "&#36;"))
 _INVISIBLE = frozenset(("Cc", "Cf", "Co", "Cs", "Zl", "Zp"))
 
@@ -57,11 +59,17 @@ def seconds(value: Any) -> str:
 
 
 def metric(value: Any, name: str) -> str:
-    """A metric's value in the spelling of its unit."""
+    """A metric's value in the spelling of its unit; text as it is."""
     from pytest_finbot.valuation.metric_kinds import METRIC_KINDS, Unit
 
     if value is None:
         return NOTHING
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if not abs(value) < _HUGE:
+        # Three hundred digits tell less than two and a power of ten. A whole number may be too
+        # large for a float, and a decimal has room.
+        return f"{value:.6g}" if isinstance(value, float) else f"{Decimal(value):.6g}"
     unit = METRIC_KINDS[name].unit if name in METRIC_KINDS else None
     spell = {Unit.CURRENCY: money, Unit.FRACTION: percent, Unit.RATIO: ratio, Unit.COUNT: count}
     return spell[unit](value) if unit in spell else str(value)

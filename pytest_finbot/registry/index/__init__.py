@@ -19,7 +19,7 @@ from pytest_finbot.registry.index import search
 from pytest_finbot.registry.index.database import Database
 from pytest_finbot.registry.index.place import index_path
 from pytest_finbot.registry.index.refresh import Refresher
-from pytest_finbot.registry.index.schema import plain
+from pytest_finbot.registry.index.schema import plain, readable
 from pytest_finbot.registry.layout import Layout
 from pytest_finbot.registry.queries import BatchFilter, BatchRow, RunFilter, RunRow, Statistics
 from pytest_finbot.registry.records import unseal
@@ -179,19 +179,23 @@ class Index:
             try:
                 return self._answer(question)
             except sqlite3.Error as error:
+                self._mend(error, again=True)
+            try:
+                return self._answer(question)
+            except sqlite3.Error as error:
                 raise RegistryError(f"the index in {self.where} cannot be read: {error}") from error
 
     def _answer(self, question: Callable[[sqlite3.Connection], _Answer]) -> _Answer:
-        with self._database.transaction("DEFERRED") as connection:
+        with readable(), self._database.transaction("DEFERRED") as connection:
             if not self._refresher.is_usable(connection):
                 # Another version has made it its own since; its rows may mean something else.
                 raise sqlite3.DatabaseError("it is the index of another version or registry now")
             return question(connection)
 
-    def _mend(self, error: sqlite3.Error) -> None:
-        for _ in range(2):  # a new file, then memory
+    def _mend(self, error: sqlite3.Error, *, again: bool = False) -> None:
+        for in_memory in (again, True):  # a new file, then memory
             try:
-                self._refresher.mend(error)
+                self._refresher.mend(error, again=in_memory)
             except sqlite3.Error as another:
                 error = another
             else:

@@ -7,36 +7,14 @@ import sqlite3
 from collections.abc import Iterable
 
 from pytest_finbot.registry.index.rows import IndexedBatch, IndexedRun
-from pytest_finbot.registry.index.schema import plain
+from pytest_finbot.registry.index.schema import BATCH_COLUMNS, checksum, plain
 
-_BATCH_COLUMNS = (
-    "batch_id",
-    "name",
-    "status",
-    "status_if_dead",
-    "open",
-    "created_at",
-    "ended_at",
-    "expected",
-    "recorded",
-    "success",
-    "failed",
-    "not_run",
-    "deselected",
-    "error_categories",
-    "verdicts",
-    "run_seconds",
-    "revision",
-    "cancel_reason",
-    "problems",
-    "problem_count",
-    "signature",
-)
+_BATCH_COLUMNS = (*BATCH_COLUMNS, "checksum", "signature")
 _INSERT_BATCH = (
     f"INSERT INTO batches ({', '.join(_BATCH_COLUMNS)}) "  # noqa: S608 - fixed names
     f"VALUES ({', '.join('?' * len(_BATCH_COLUMNS))})"
 )
-_INSERT_RUN = f"INSERT INTO runs VALUES (NULL, {', '.join('?' * 26)})"  # noqa: S608 - question marks only
+_INSERT_RUN = f"INSERT INTO runs VALUES (NULL, {', '.join('?' * 28)})"  # noqa: S608 - question marks only
 
 
 class Filling:
@@ -55,35 +33,33 @@ class Filling:
     def put(self, batch: IndexedBatch, signature: bytes) -> None:
         """Index ``batch`` in place of what was indexed of it."""
         self.remove(batch.batch_id)
-        cursor = self._connection.execute(
-            _INSERT_BATCH,
-            (
-                batch.batch_id,
-                plain(batch.name),
-                batch.status.value,
-                batch.status_if_dead.value,
-                batch.status is not batch.status_if_dead,
-                batch.created_at,
-                batch.ended_at,
-                batch.expected,
-                batch.recorded,
-                batch.success,
-                batch.failed,
-                batch.not_run,
-                batch.deselected,
-                json.dumps(dict(batch.error_categories)),
-                json.dumps(dict(batch.verdicts)),
-                batch.run_seconds,
-                plain(batch.revision),
-                None if batch.cancel_reason is None else plain(batch.cancel_reason),
-                json.dumps(batch.problems),
-                len(batch.problems),
-                signature,
-            ),
+        values = (
+            batch.batch_id,
+            plain(batch.name),
+            batch.status.value,
+            batch.status_if_dead.value,
+            int(batch.status is not batch.status_if_dead),
+            batch.created_at,
+            batch.ended_at,
+            batch.expected,
+            batch.recorded,
+            batch.success,
+            batch.failed,
+            batch.not_run,
+            batch.deselected,
+            json.dumps(dict(batch.error_categories)),
+            json.dumps(dict(batch.verdicts)),
+            batch.run_seconds,
+            plain(batch.revision),
+            None if batch.cancel_reason is None else plain(batch.cancel_reason),
+            json.dumps(batch.problems),
+            len(batch.problems),
         )
+        cursor = self._connection.execute(_INSERT_BATCH, (*values, checksum(values), signature))
         number = cursor.lastrowid
         assert number is not None
-        rows = [self._row(number, self._word(batch.name), run) for run in batch.runs]
+        named = batch.batch_id, plain(batch.name)
+        rows = [self._row(number, self._word(batch.name), named, run) for run in batch.runs]
         self._connection.executemany("INSERT INTO words VALUES (?, ?)", self._new_words)
         self._connection.executemany("INSERT INTO tracks VALUES (?, ?, ?)", self._new_tracks)
         self._new_words.clear()
@@ -104,11 +80,20 @@ class Filling:
             ((signature, batch_id) for batch_id, signature in signatures),
         )
 
-    def _row(self, batch: int, batch_name: int, run: IndexedRun) -> tuple[object, ...]:
-        name, attempt, facts, segment, offset, length = run
+    def _row(self, batch: int, batch_name: int, of: tuple[str, str], run: IndexedRun) -> tuple[object, ...]:
+        name, attempt, facts, revision, segment, offset, length = run
         said, status, category, verdict, engine, strategy, tags, started_at, seconds, *parts, metrics = facts
         known, word = self._words.get, self._word  # numbers begin at 1
         named = known(name) or word(name)
+        texts = (status, category, verdict, engine, strategy, tags)
+        checked = (  # in the order of RunRow, then where the record is
+            *(None if said is None else plain(said), *of, plain(name), attempt),
+            *(None if text is None else plain(text) for text in texts),
+            *(started_at, seconds),
+            *(None if part is None else plain(part) for part in parts),
+            *metrics,
+            *(plain(revision), plain(segment), offset, length),
+        )
         return (
             batch,
             self._tracks.get((named, batch_name)) or self._track(named, batch_name),
@@ -124,9 +109,11 @@ class Filling:
             seconds,
             *[None if part is None else known(part) or word(part) for part in parts],
             *metrics,
+            known(revision) or word(revision),
             known(segment) or word(segment),
             offset,
             length,
+            checksum(checked),
         )
 
     def _word(self, text: str) -> int:

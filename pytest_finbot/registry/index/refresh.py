@@ -34,6 +34,10 @@ class Refresher:
 
     def refresh(self) -> None:
         """Raises RegistryError where the registry is gone, sqlite3.Error where the file fails."""
+        with schema.readable():
+            self._refresh()
+
+    def _refresh(self) -> None:
         self._database.follow()
         known = self._known()
         if known is not None and not self._differs(scan(self._layout.batches, known)):
@@ -44,15 +48,17 @@ class Refresher:
         """Whether what is open is still this registry's, and of this version."""
         return schema.is_usable(connection, self._name)
 
-    def mend(self, error: sqlite3.Error) -> None:
+    def mend(self, error: sqlite3.Error, *, again: bool = False) -> None:
         """Refresh after ``error``: in a new file where this one is broken, else in memory.
 
-        Raises RegistryError where that is of no use.
+        In memory as well where a new file has failed ``again``. Raises RegistryError where that
+        is of no use.
         """
         if self._database.in_memory:
             raise RegistryError(f"the index of {self._name} cannot be used: {error}") from error
-        if schema.is_broken(error):
-            self._alone(self._replace, whole=False)
+        if schema.is_broken(error) and not again:
+            with schema.readable():
+                self._alone(self._replace, whole=False)
         else:
             self._database.use_memory(str(error))
         self.refresh()
@@ -110,9 +116,10 @@ class Refresher:
         """Signatures by batch id; None where what is there cannot be used."""
         self._broken = False
         try:
-            connection = self._database.connection
-            if self.is_usable(connection):
-                return dict(connection.execute("SELECT batch_id, signature FROM batches"))
+            with schema.readable():
+                connection = self._database.connection
+                if self.is_usable(connection):
+                    return dict(connection.execute("SELECT batch_id, signature FROM batches"))
         except sqlite3.Error as error:
             if not schema.is_broken(error) or self._database.in_memory:
                 raise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,13 +20,16 @@ from pytest_finbot.fingerprint import sha256_of_json
 from pytest_finbot.registry.files import FilesRegistry
 from pytest_finbot.registry.fold import BatchFold, _Folding
 from pytest_finbot.registry.ids import run_id
+from pytest_finbot.registry.index.shapes import MANIFEST, RECORD, brief, wrong
 from pytest_finbot.registry.layout import segments
 from pytest_finbot.registry.queries import utc_text
-from pytest_finbot.registry.segments import Line, segment_name
+from pytest_finbot.registry.segments import Line, LineProblem, segment_name
 from pytest_finbot.registry.strict_json import decode
 
 METRICS = ("final_nav", "total_return", "cagr", "sharpe", "max_drawdown", "trades")
 _NOTHING: Mapping[str, Any] = {}
+_MOST = 2**62
+"""Whole numbers beyond it cannot be kept, and count nothing that exists."""
 _UTC_LENGTH = len("2026-11-21T09:15:02.123+00:00")
 
 
@@ -56,6 +61,8 @@ class IndexedRun(NamedTuple):
     name: str
     attempt: int
     facts: Facts
+    revision: str
+    """Of the session that executed it."""
     segment: str
     offset: int
     length: int
@@ -87,7 +94,10 @@ class IndexedBatch:
 
     @property
     def run_seconds(self) -> float:
-        return math.fsum(run.facts.seconds for run in self.runs)
+        try:
+            return math.fsum(run.facts.seconds for run in self.runs)
+        except OverflowError:  # each is a number, and all together are more than one can be
+            return sys.float_info.max
 
 
 class _Reading(_Folding):
@@ -102,11 +112,24 @@ class _Reading(_Folding):
         self.environments: dict[tuple[Any, ...], str | None] = {}
 
     def _final(self, segment: int, line: Line, *, own: bool) -> None:
+        attempt = line.value.get("attempt")
+        if isinstance(attempt, int) and attempt > _MOST:
+            raise ValueError(f"attempt is {brief(attempt)}, expected a whole number up to 2**62")
         _Folding._final(self, segment, line, own=own)
         name = line.value["name"]
         final = self.finals[name]
         if final.offset == line.offset and final.segment == segment:
             self.facts[name] = self._facts(line.value, final.category, final.verdict)
+            for message in wrong(line.value, RECORD):
+                self.problems.append(LineProblem(segment_name(self.paths[segment]), line.number, message))
+
+    def limit_deselected(self, path: Path, first: int) -> None:
+        """Of the sessions from the ``first`` on, which ``path`` tells: no number that cannot be kept."""
+        for at, begin in enumerate(self.begins[first:], start=first):
+            if begin.deselected > _MOST:
+                message = f"deselected is {brief(begin.deselected)}, expected a number up to 2**62"
+                self.problems.append(LineProblem(segment_name(path), 1, f"{message}; 0 is taken"))
+                self.begins[at] = begin._replace(deselected=0)
 
     def _facts(self, record: dict[str, Any], category: str, verdict: str) -> Facts:
         get = record.get
@@ -114,7 +137,7 @@ class _Reading(_Folding):
         part = fingerprint.get if isinstance(fingerprint, dict) else _NOTHING.get
         found = get("metrics")
         metric = found.get if isinstance(found, dict) else _NOTHING.get
-        values = [metric(name) for name in METRICS]
+        values = [_real(metric(name)) for name in METRICS]
         tags, said = get("tags"), get("run_id")
         derived = run_id(self.batch_id, record["name"], record["attempt"])
         return Facts(
@@ -132,7 +155,7 @@ class _Reading(_Folding):
             _hash_of(part("code")),
             self._environment(part("environment")),
             _text(get("series")),
-            [value if type(value) is float else _real(value) for value in values],
+            values,
         )
 
     def _environment(self, versions: object) -> str | None:
@@ -150,6 +173,37 @@ class _Reading(_Folding):
 
 def read_batch(registry: FilesRegistry, folder: Path) -> IndexedBatch:
     """What is to be indexed of the batch in ``folder``; what cannot be read is in ``problems``."""
+    try:
+        return _read_batch(registry, folder)
+    except (TypeError, ValueError, KeyError, AttributeError, ArithmeticError) as error:
+        # Files hold whatever somebody wrote there: a shape that nobody thought of is that
+        # batch's problem, and hides no other.
+        return _unreadable(folder.name, f"{folder}: cannot be read: {type(error).__name__}: {error}")
+
+
+def _unreadable(batch_id: str, problem: str) -> IndexedBatch:
+    return IndexedBatch(
+        batch_id=batch_id,
+        name="",
+        created_at=_time_in(batch_id),
+        ended_at=None,
+        revision="",
+        status=BatchStatus.PARTIAL,
+        status_if_dead=BatchStatus.PARTIAL,
+        expected=0,
+        recorded=0,
+        success=0,
+        failed=0,
+        not_run=0,
+        deselected=0,
+        error_categories={},
+        verdicts={},
+        cancel_reason=None,
+        problems=(problem,),
+    )
+
+
+def _read_batch(registry: FilesRegistry, folder: Path) -> IndexedBatch:
     batch_id = folder.name
     problems: list[str] = []
     manifest = _manifest(registry, batch_id, problems)
@@ -159,8 +213,10 @@ def read_batch(registry: FilesRegistry, folder: Path) -> IndexedBatch:
             f"{batch_id}/manifest.json: created_at is {manifest.get('created_at')!r}, expected a time; "
             "the one in the batch's id is taken"
         )
+    problems += [f"{batch_id}/manifest.json: {message}" for message in wrong(manifest, MANIFEST)]
     reading = _Reading(batch_id)
     ends: list[str] = []
+    revisions: list[tuple[str, str]] = []
     unread = False
     try:
         paths = segments(folder)
@@ -172,7 +228,8 @@ def read_batch(registry: FilesRegistry, folder: Path) -> IndexedBatch:
         try:
             reading.read(number, path)
             if len(reading.begins) > begins:
-                ends.extend(_ends(path))
+                reading.limit_deselected(path, begins)
+                _sessions(path, ends, revisions)
         except RegistryError as error:
             unread = True
             # Said by file name in any case; the fold's own words often have it already.
@@ -180,12 +237,13 @@ def read_batch(registry: FilesRegistry, folder: Path) -> IndexedBatch:
             problems.append(f"{where}{error}")
     fold = reading.result(None)
     dead = fold.status if fold.ended else reading.result(False).status
+    revision = _revision(manifest)
     return IndexedBatch(
         batch_id=batch_id,
         name=_text(manifest.get("batch_name")) or "",
         created_at=created_at or _time_in(batch_id),
         ended_at=max(ends) if fold.ended and ends else None,
-        revision=_revision(manifest),
+        revision=revision,
         status=_never_more_than_known(fold.status, unread),
         status_if_dead=_never_more_than_known(dead, unread),
         expected=fold.expected_count,
@@ -198,15 +256,26 @@ def read_batch(registry: FilesRegistry, folder: Path) -> IndexedBatch:
         verdicts=fold.verdicts,
         cancel_reason=fold.cancel_reason,
         problems=(*problems, *fold.problems, *fold.notes),
-        runs=_runs(reading, fold),
+        runs=_runs(reading, fold, [("", revision), *sorted(revisions)]),
     )
 
 
-def _runs(reading: _Reading, fold: BatchFold) -> list[IndexedRun]:
-    return [
-        IndexedRun(name, reading.finals[name].attempt, reading.facts[name], path.name, offset, length)
-        for name, path, offset, length in fold.finals()
-    ]
+def _runs(reading: _Reading, fold: BatchFold, revisions: list[tuple[str, str]]) -> list[IndexedRun]:
+    """``revisions`` of the sessions by when they began; the batch was created at the first."""
+    found = []
+    for name, path, offset, length in fold.finals():
+        facts = reading.facts[name]
+        revision = revisions[0][1]
+        if len(revisions) > 1 and facts.started_at:
+            revision = revisions[max(bisect_right(revisions, facts.started_at, key=_when), 1) - 1][1]
+        found.append(
+            IndexedRun(name, reading.finals[name].attempt, facts, revision, path.name, offset, length)
+        )
+    return found
+
+
+def _when(revision: tuple[str, str]) -> str:
+    return revision[0]
 
 
 def _never_more_than_known(status: BatchStatus, unread: bool) -> BatchStatus:
@@ -222,25 +291,37 @@ def _manifest(registry: FilesRegistry, batch_id: str, problems: list[str]) -> di
         return {}
 
 
-def _ends(path: Path) -> list[str]:
-    """When the sessions in a controller's segment ended. Few lines are decoded for it."""
-    found = []
+def _sessions(path: Path, ends: list[str], revisions: list[tuple[str, str]]) -> None:
+    """Add when the sessions in a controller's segment ended, and the revisions of those that
+    went on with the batch by when they began. Few lines are decoded for it."""
     with path.open("rb") as file:
         for raw in file:
-            if b'"end"' in raw[:64] and raw.endswith(b"\n"):
-                try:
-                    line = decode(raw)
-                except ValueError:
-                    continue  # told by the fold already
-                if isinstance(line, dict) and line.get("kind") == "end":
-                    found.append(utc(line.get("at")) or "")
-    return [at for at in found if at]
+            head = raw[:64]
+            went_on = b'"begin"' in head and b'"provenance"' in raw
+            if not went_on and b'"end"' not in head:
+                continue
+            try:
+                line = decode(raw)
+            except ValueError:
+                continue  # told by the fold already
+            at = utc(line.get("at")) if isinstance(line, dict) else None
+            if not at or not raw.endswith(b"\n"):
+                continue
+            if line.get("kind") == "end":
+                ends.append(at)
+            elif line.get("kind") == "begin" and isinstance(line.get("provenance"), dict):
+                revisions.append((at, _revision(line)))
 
 
-def _revision(manifest: Mapping[str, Any]) -> str:
-    provenance = manifest.get("provenance")
-    said = _text(provenance.get("git commit")) if isinstance(provenance, dict) else None
-    return "" if said is None or said.startswith("unknown") else said
+def _revision(told: Mapping[str, Any]) -> str:
+    """The commit that a manifest or a session's begin tells, ``+`` behind it for a changed tree."""
+    provenance = told.get("provenance")
+    if not isinstance(provenance, dict):
+        return ""
+    said = _text(provenance.get("git commit"))
+    if said is None or said.startswith("unknown"):
+        return ""
+    return f"{said}+" if provenance.get("git dirty") == "yes" else said
 
 
 def utc(text: object) -> str | None:
@@ -269,7 +350,8 @@ def _tags(tags: object) -> str:
 
 def _real(value: object) -> float | None:
     if type(value) is float:
-        return value
+        # 1e999 is JSON, and read as infinite. Plus 0.0: SQLite knows no negative zero.
+        return value + 0.0 if math.isfinite(value) else None
     if type(value) is int:
         try:
             return float(value)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-VERSION = 1
+VERSION = 2
 """Of the tables and of what is kept in them. An index of another version is made anew."""
 
 _TABLES = (
@@ -18,7 +21,8 @@ _TABLES = (
         success INTEGER NOT NULL, failed INTEGER NOT NULL, not_run INTEGER NOT NULL,
         deselected INTEGER NOT NULL, error_categories TEXT NOT NULL, verdicts TEXT NOT NULL,
         run_seconds REAL NOT NULL, revision TEXT NOT NULL, cancel_reason TEXT,
-        problems TEXT NOT NULL, problem_count INTEGER NOT NULL, signature BLOB NOT NULL)""",
+        problems TEXT NOT NULL, problem_count INTEGER NOT NULL, checksum INTEGER NOT NULL,
+        signature BLOB NOT NULL)""",
     # A run's name in the batches of one name: what its history is made of.
     """CREATE TABLE tracks (
         id INTEGER PRIMARY KEY, name INTEGER NOT NULL, batch_name INTEGER NOT NULL,
@@ -29,9 +33,32 @@ _TABLES = (
         engine INTEGER NOT NULL, strategy INTEGER NOT NULL, tags INTEGER NOT NULL,
         started_at TEXT NOT NULL, seconds REAL NOT NULL, config INTEGER, data INTEGER, code INTEGER,
         environment INTEGER, series INTEGER, final_nav REAL, total_return REAL, cagr REAL, sharpe REAL,
-        max_drawdown REAL, trades REAL, segment INTEGER NOT NULL, start INTEGER NOT NULL,
-        length INTEGER NOT NULL)""",
+        max_drawdown REAL, trades REAL, revision INTEGER NOT NULL, segment INTEGER NOT NULL,
+        start INTEGER NOT NULL, length INTEGER NOT NULL, checksum INTEGER NOT NULL)""",
 )
+BATCH_COLUMNS = (
+    "batch_id",
+    "name",
+    "status",
+    "status_if_dead",
+    "open",
+    "created_at",
+    "ended_at",
+    "expected",
+    "recorded",
+    "success",
+    "failed",
+    "not_run",
+    "deselected",
+    "error_categories",
+    "verdicts",
+    "run_seconds",
+    "revision",
+    "cancel_reason",
+    "problems",
+    "problem_count",
+)
+"""What a batch's checksum is of, in this order; its signature is written anew without it."""
 _INDEXES = (
     "CREATE INDEX batches_by_time ON batches (created_at, batch_id)",
     "CREATE INDEX batches_open ON batches (number) WHERE open",
@@ -52,6 +79,28 @@ BROKEN = frozenset(
     (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA)
 )
 """Codes of SQLite for a file that is no index, or one that is damaged."""
+
+
+_UNREADABLE = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
+"""What a changed byte makes of a value: text that is no UTF-8 or no JSON, a word that is none."""
+
+
+@contextmanager
+def readable() -> Iterator[None]:
+    """What the index holds is read in the block: where it cannot be, the index is broken.
+
+    Raises sqlite3.DatabaseError, which :func:`is_broken` knows, in place of the error of the
+    value that could not be made sense of. The module sqlite3 itself lets some of them out.
+    """
+    try:
+        yield
+    except _UNREADABLE as error:
+        raise sqlite3.DatabaseError(f"it is damaged: {type(error).__name__}: {error}") from error
+
+
+def checksum(values: Sequence[object]) -> int:
+    """Of a row's values, texts in place of their numbers: a changed byte gives another one."""
+    return zlib.crc32(repr(values).encode("utf-8", "backslashreplace"))
 
 
 def is_broken(error: sqlite3.Error) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from pytest_finbot.contracts import BatchStatus, RunStatus
 from pytest_finbot.errors import RegistryError
 from pytest_finbot.registry.ids import run_id
-from pytest_finbot.registry.index.schema import plain
+from pytest_finbot.registry.index.schema import BATCH_COLUMNS, checksum, plain
 from pytest_finbot.registry.queries import BatchFilter, BatchRow, RunFilter, RunRow, Statistics, utc_text
 
 _SHORTEST_HASH = 6
@@ -21,24 +21,26 @@ _HASH = re.compile(rf"[0-9a-f]{{{_SHORTEST_HASH},64}}", re.ASCII)
 
 _STATUS = "CASE WHEN b.number IN ({dead}) THEN b.status_if_dead ELSE b.status END"
 _BATCHES = (
-    "SELECT b.batch_id, b.name, {status}, b.created_at, b.ended_at, b.expected, b.recorded, b.success, "
-    "b.failed, b.not_run, b.deselected, b.error_categories, b.verdicts, b.run_seconds, b.revision, "
-    "b.cancel_reason, b.problems FROM batches b "
+    f"SELECT {', '.join(f'b.{column}' for column in BATCH_COLUMNS)}, "  # noqa: S608 - fixed names
+    "b.checksum, {status} FROM batches b "
 )
 _NEWEST_BATCH = " ORDER BY b.created_at DESC, b.batch_id DESC"
 
 # CROSS JOIN keeps SQLite to this order: runs by time, and the names only to settle equal times.
-_RUNS = (  # in the order of RunRow; texts by their numbers
+_RUNS = (  # in the order of RunRow, then where the record is; texts by their numbers
     "SELECT r.run_id, b.batch_id, b.name, n.word, r.attempt, r.status, r.category, r.verdict, r.engine, "
     "r.strategy, r.tags, r.started_at, r.seconds, r.config, r.data, r.code, r.environment, r.series, "
-    "r.final_nav, r.total_return, r.cagr, r.sharpe, r.max_drawdown, r.trades, b.revision "
+    "r.final_nav, r.total_return, r.cagr, r.sharpe, r.max_drawdown, r.trades, r.revision, "
+    "r.segment, r.start, r.length, r.checksum "
     "FROM runs r CROSS JOIN batches b ON b.number = r.batch "
     "CROSS JOIN tracks t ON t.id = r.track CROSS JOIN words n ON n.id = t.name "
 )
 _HASHES = ("config", "data", "code", "environment", "series")
 _STATUS_COLUMN, _TAGS = 5, 10
-_WORD_COLUMNS = (_STATUS_COLUMN, 6, 7, 8, 9, 13, 14, 15, 16, 17)
+_REVISION, _SEGMENT, _CHECKSUM = 24, 25, 28
+_WORD_COLUMNS = (_STATUS_COLUMN, 6, 7, 8, 9, _TAGS, 13, 14, 15, 16, 17, _REVISION, _SEGMENT)
 _NEWEST_RUN = " ORDER BY r.started_at DESC, b.batch_id DESC, n.word DESC LIMIT ? OFFSET ?"
+_MOST = 2**62
 _WORDS_AT_ONCE = 500
 """Values a statement may have in every SQLite: 999."""
 
@@ -126,9 +128,9 @@ def statistics(
 
 def problems(connection: sqlite3.Connection) -> list[str]:
     rows = connection.execute(
-        f"SELECT b.problems FROM batches b WHERE b.problem_count > 0{_NEWEST_BATCH}"  # noqa: S608
+        _BATCHES.format(status="b.status") + f"WHERE b.problem_count > 0{_NEWEST_BATCH}"
     )
-    return [problem for (found,) in rows for problem in json.loads(found)]
+    return [problem for row in rows for problem in _batch_row(row).problems]
 
 
 def _summed(connection: sqlite3.Connection, column: str, where: _Where) -> dict[str, int]:
@@ -159,11 +161,14 @@ def _of_batches(wanted: BatchFilter, status: str) -> _Where:
 
 
 def _batch_row(row: Sequence[Any]) -> BatchRow:
-    values = list(row)
-    values[2] = BatchStatus(values[2])
-    values[11:13] = json.loads(values[11]), json.loads(values[12])
-    values[16] = tuple(json.loads(values[16]))
-    return BatchRow(*values)
+    *values, kept, status = row
+    if checksum(tuple(values)) != kept:
+        raise ValueError(f"the row of {values[0]} is not as it was written")
+    batch_id, name, _, _, _, *counts, categories, verdicts, seconds, revision, why, problems, _ = values
+    fields: list[Any] = [batch_id, name, BatchStatus(status), *counts]
+    fields += [json.loads(categories), json.loads(verdicts), seconds, revision, why]
+    fields.append(tuple(json.loads(problems)))
+    return BatchRow(*fields)
 
 
 # ------------------------------------------------------------------------------------ runs
@@ -191,13 +196,10 @@ def place(connection: sqlite3.Connection, wanted: str) -> Place | None:
     number = _number_of(connection, plain(wanted))
     if number is None:
         return None
-    row = connection.execute(
-        "SELECT b.batch_id, n.word, r.attempt, s.word, r.start, r.length FROM runs r "
-        "JOIN batches b ON b.number = r.batch JOIN tracks t ON t.id = r.track "
-        "JOIN words n ON n.id = t.name JOIN words s ON s.id = r.segment WHERE r.number = ?",
-        (number,),
-    ).fetchone()
-    return Place(*row)
+    where = _Where()
+    where.add("r.number = ?", number)
+    (values,) = _checked(connection, where)
+    return Place(values[1], *values[3:5], *values[_SEGMENT:_CHECKSUM])
 
 
 def by_hash(connection: sqlite3.Connection, digest: str, limit: int | None) -> list[RunRow]:
@@ -310,18 +312,35 @@ def _fetch(
     connection: sqlite3.Connection, where: _Where, limit: int | None = None, offset: int = 0
 ) -> list[RunRow]:
     """Newest first."""
+    rows = _checked(connection, where, limit, offset)
+    tags = {text: tuple(json.loads(text)) for text in {row[_TAGS] for row in rows}}
+    return [_run_row(row, tags) for row in rows]
+
+
+def _checked(
+    connection: sqlite3.Connection, where: _Where, limit: int | None = None, offset: int = 0
+) -> list[list[Any]]:
+    """Values in the order of :data:`_RUNS`, with texts, newest first. Raises ValueError for changed ones."""
     found = connection.execute(
         f"{_RUNS}{where}{_NEWEST_RUN}", (*where.values, _limit(limit), _offset(offset))
     ).fetchall()
     word = _words(connection, found)
-    tags = {number: tuple(json.loads(word[number])) for number in {row[_TAGS] for row in found}}
-    return [_run_row(list(row), word, tags) for row in found]
+    word[None] = None
+    rows = []
+    for row in found:
+        values = list(row)
+        for column in _WORD_COLUMNS:
+            values[column] = word[values[column]]
+        if checksum(tuple(values[:_CHECKSUM])) != values[_CHECKSUM]:
+            raise ValueError(f"the row of {values[1]}/{values[3]} is not as it was written")
+        rows.append(values)
+    return rows
 
 
-def _words(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> dict[int | None, str]:
+def _words(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> dict[int | None, str | None]:
     """The texts of ``rows`` by their numbers: there are fewer of them than of rows, so no join."""
-    numbers = sorted({row[column] for row in rows for column in (*_WORD_COLUMNS, _TAGS)} - {None})
-    found: dict[int | None, str] = {}
+    numbers = sorted({row[column] for row in rows for column in _WORD_COLUMNS} - {None})
+    found: dict[int | None, str | None] = {}
     for at in range(0, len(numbers), _WORDS_AT_ONCE):
         some = numbers[at : at + _WORDS_AT_ONCE]
         marks = ", ".join("?" * len(some))
@@ -331,16 +350,12 @@ def _words(connection: sqlite3.Connection, rows: Sequence[Sequence[Any]]) -> dic
     return found
 
 
-def _run_row(
-    values: list[Any], word: Mapping[int | None, str], tags: Mapping[int, tuple[str, ...]]
-) -> RunRow:
+def _run_row(values: list[Any], tags: Mapping[str, tuple[str, ...]]) -> RunRow:
     said, batch_id, _, name, attempt = values[:5]
     values[0] = run_id(batch_id, name, attempt) if said is None else said
     values[_TAGS] = tags[values[_TAGS]]
-    for column in _WORD_COLUMNS:
-        values[column] = word.get(values[column])
     values[_STATUS_COLUMN] = RunStatus(values[_STATUS_COLUMN])
-    return RunRow(*values)
+    return RunRow(*values[:_SEGMENT])
 
 
 def _between(where: _Where, column: str, since: datetime | None, until: datetime | None) -> None:
@@ -358,15 +373,17 @@ def _glob(pattern: str) -> str:
 def _limit(limit: int | None) -> int:
     if limit is None:
         return -1
-    if limit < 0:
-        raise RegistryError(f"limit is {limit}, expected a number from 0 on, or none")
-    return limit
+    return _number(limit, "limit", ", or none")
 
 
 def _offset(offset: int) -> int:
-    if offset < 0:
-        raise RegistryError(f"offset is {offset}, expected a number from 0 on")
-    return offset
+    return _number(offset, "offset")
+
+
+def _number(value: int, name: str, other: str = "") -> int:
+    if not isinstance(value, int) or not 0 <= value <= _MOST:
+        raise RegistryError(f"{name} is {value!r}, expected a number from 0 on up to 2**62{other}")
+    return value
 
 
 def _one(connection: sqlite3.Connection, statement: str, values: Sequence[object]) -> int:

@@ -1,7 +1,9 @@
 """What tells that a batch's files are as they were: names, sizes, times. Nothing is read.
 
-A signature is bytes, ``<folder's mtime>/<name>/<size>/<mtime>/<name>…``: quick to keep, to
-compare and to take apart, and a file's name can hold no slash.
+A signature is bytes, ``<folder's mtime>/<name>/<facts>/<name>/<facts>…``: quick to keep, to
+compare and to take apart, and a file's name can hold no slash. Facts are a file's size, its
+times of modification and of change, and its number: who writes into it in place can put back
+the first two, not the others.
 """
 
 from __future__ import annotations
@@ -92,6 +94,8 @@ def _names(folder: bytes, found: Scan, blind: list[tuple[str, str]], where: tupl
 
 
 def _hidden(batch_id: str, blind: list[tuple[str, str]]) -> bool:
+    if not blind or not is_batch_id(batch_id):  # an id that is none was damaged: it is forgotten
+        return False
     year, month = batch_month(batch_id)
     return any(hidden[0] in ("", year) and hidden[1] in ("", month) for hidden in blind)
 
@@ -104,22 +108,28 @@ def _is_as_it_was(folder: bytes, signature: bytes) -> bool:
     try:
         if os.stat(folder).st_mtime_ns != int(parts[0]):
             return False
-        for at in range(1, len(parts), 3):
-            now = os.stat(folder + b"/" + parts[at])
-            if now.st_size != int(parts[at + 1]) or now.st_mtime_ns != int(parts[at + 2]):
+        for at in range(1, len(parts), 2):
+            if _facts(folder + b"/" + parts[at]) != parts[at + 1]:
                 return False
     except OSError:
         return False
     return True
 
 
+def _facts(path: bytes) -> bytes:
+    # Not as the folder has it: on Windows that knows no file's number.
+    now = os.stat(path)
+    return b"%d,%d,%d,%d" % (now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino)
+
+
 def _sign(folder: bytes, settled: int) -> bytes:
     mtime = os.stat(folder).st_mtime_ns  # before the names are read, never after
-    files = []
+    files: list[bytes] = []
     with os.scandir(folder) as entries:
-        for entry in entries:
-            if (entry.name == _MANIFEST or entry.name.endswith(b".jsonl")) and entry.is_file():
-                now = entry.stat()
-                files.append(b"%b/%d/%d" % (entry.name, now.st_size, now.st_mtime_ns))
+        files += [
+            entry.name + b"/" + _facts(entry.path)
+            for entry in entries
+            if (entry.name == _MANIFEST or entry.name.endswith(b".jsonl")) and entry.is_file()
+        ]
     trusted = b"%d" % mtime if mtime < settled else _UNTRUSTED
     return b"/".join((trusted, *sorted(files)))
