@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_finbot.errors import RegistryError
-from pytest_finbot.registry import open_registry
+from pytest_finbot.registry import BatchRegistry, Experiment, ExperimentRegistry, open_registry
 from pytest_finbot.registry.upkeep.prune import prune
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -34,17 +34,18 @@ def registry(tmp_path):
     return open_registry(tmp_path / ".finbot", durability="second")
 
 
-def batch(registry, days, levels=(), name="small", over=True, number=0, **line):
+def batch(registry, days, levels=(), name="small", over=True, ended=True, number=0, manifest=(), **line):
     """A batch whose runs have series at these levels; all of it written when it was made."""
     identifier = batch_id(days, number)
-    registry.create_batch({"batch_id": identifier, "batch_name": name})
+    registry.create_batch({"batch_id": identifier, "batch_name": name, **dict(manifest)})
     main = registry.open_writer(identifier, "main")
     at = (NOW - days * DAY).isoformat()
     main.append("begin", {"at": at, "expected": [str(level) for level in levels], "deselected": 0})
     for level in levels:
         run = {"name": str(level), "status": "success", "attempt": 1, "finished_at": at}
         main.append("run", {**run, "series": registry.objects.put_table(table(level)), **line})
-    main.append("end", {"at": at, "exitstatus": 0})
+    if ended:
+        main.append("end", {"at": at, "exitstatus": 0})
     main.close()
     if over:
         registry.hold(identifier).release()
@@ -142,7 +143,7 @@ def test_a_running_batch_stays_and_no_object_is_removed_under_it(registry):
 
 
 def test_a_batch_of_which_nobody_can_tell_counts_as_over_a_week_after_it_was_written(registry):
-    unknown = batch(registry, 6, [1], over=False)
+    unknown = batch(registry, 6, [1], over=False, ended=False)
     age(registry.root / "series", 300)
     plan = prune(registry, keep_last=0, now=NOW)
     assert [kept.batch_id for kept in plan.kept] == [unknown]
@@ -330,3 +331,81 @@ def test_a_session_that_takes_a_batch_up_meanwhile_keeps_it(registry, monkeypatc
     sessions[0].communicate()
     assert (done.removed, [kept.why for kept in done.kept]) == ((), ["it is running"])
     assert list(registry.batch_ids()) == [old]
+
+
+def test_what_a_remaining_batch_names_as_its_baseline_stays_though_nothing_moved(registry):
+    first = batch(registry, 300, [1], manifest={"baseline_batch": None})
+    second = batch(registry, 200, [2], manifest={"baseline_batch": first})
+    third = batch(registry, 100, [3], manifest={"baseline_batch": second})
+    batch(registry, 250, [4])
+    age(registry.root / "series", 300)
+    done = prune(registry, keep_last=1, apply=True, now=NOW)
+    assert list(registry.batch_ids()) == [third, second, first]
+    assert [kept.why for kept in done.kept] == [
+        f"batch {third} was compared with it",
+        f"batch {second} was compared with it",
+    ]
+    assert objects(registry) == named(registry)
+
+
+def test_the_baseline_of_a_batch_that_runs_stays(registry):
+    first = batch(registry, 300, [1])
+    running = batch(registry, 200, manifest={"baseline_batch": first})
+    held = registry.hold(running)
+    done = prune(registry, keep_last=0, apply=True, now=NOW)
+    assert [(kept.batch_id, kept.why) for kept in done.kept] == [
+        (running, "it is running"),
+        (first, f"batch {running} was compared with it"),
+    ]
+    held.release()
+    assert len(prune(registry, keep_last=0, apply=True, now=NOW).removed) == 2
+
+
+def test_the_baseline_of_a_later_plan_stays(registry):
+    first, again = batch(registry, 300, [1]), batch(registry, 200)
+    later = registry.open_writer(again, "main")
+    at = (NOW - 200 * DAY).isoformat()
+    plan = registry.plan_anew({"baseline_batch": first, "runs": []})
+    later.append("begin", {"at": at, "expected": [], "deselected": 0, "runs": plan})
+    later.append("end", {"at": at, "exitstatus": 0})
+    later.close()
+    age(registry.batch_folder(again), 200)
+    done = prune(registry, keep_last=1, now=NOW)
+    assert [kept.batch_id for kept in done.kept] == [first]
+
+
+def test_a_baseline_that_a_session_names_after_the_plan_was_made_stays(registry, monkeypatch):
+    first = batch(registry, 300, [1])
+    from pytest_finbot.registry.upkeep import prune as module
+
+    finish = module._Pruning.apply
+
+    def later(pruning, plan):
+        assert [removal.batch_id for removal in plan.removed] == [first]
+        batch(registry, 0, manifest={"baseline_batch": first}, number=9)
+        return finish(pruning, plan)
+
+    monkeypatch.setattr(module._Pruning, "apply", later)
+    assert prune(registry, keep_last=0, apply=True, now=NOW).removed == ()
+    assert first in registry.batch_ids()
+
+
+def test_a_script_that_ended_or_was_cancelled_is_over_at_once_and_its_objects_go(
+    registry, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("FINBOT_CACHE_DIR", str(tmp_path / "cache"))
+    later = datetime.now(UTC) + 2 * DAY
+    with BatchRegistry(registry.root) as batches, ExperimentRegistry(registry.root) as experiments:
+        running = batches.create_batch("running", ["a"])
+        over = [batches.create_batch("over", ["a"]), batches.create_batch("cancelled", ["a"])]
+        assert batches.complete_batch(over[0]) == "partial"
+        batches.update_status(over[1], "cancelled")
+        saved = experiments.save(Experiment(name="x", series={"nav": [1.0, 2.0]}))
+        plan = prune(registry, keep_last=0, now=later)
+        assert {one.batch_id for one in plan.removed} == {*over, saved.partition("/")[0]}
+        assert [one.batch_id for one in plan.kept] == [running]
+        assert running in plan.not_swept
+        batches.complete_batch(running)
+    done = prune(registry, keep_last=0, apply=True, now=later)
+    assert (len(done.removed), done.objects, done.not_swept) == (4, 1, None)
+    assert objects(registry) == set()

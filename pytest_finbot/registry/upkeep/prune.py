@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pytest_finbot.contracts import BatchStatus
 from pytest_finbot.errors import RegistryError
 from pytest_finbot.registry.durable import sync_folder, telling
 from pytest_finbot.registry.files import FilesRegistry
@@ -32,7 +33,7 @@ from pytest_finbot.registry.upkeep.batch_facts import (
 )
 from pytest_finbot.registry.upkeep.lock import upkeep_lock
 from pytest_finbot.registry.upkeep.object_files import is_draft, object_files
-from pytest_finbot.registry.upkeep.references import batches_in, hashes_in, lines_of
+from pytest_finbot.registry.upkeep.references import batches_in, hashes_in, lines_of, plans_in
 
 GRACE = timedelta(days=1)
 UNKNOWN_IS_OVER = timedelta(days=7)
@@ -99,7 +100,7 @@ def prune(
     A batch goes where every criterion given lets it: it is not among the newest
     ``keep_last`` of its batch name, and its last session is ``older_than`` ago. Never one that
     runs, or may run; never one in ``keep`` (batch ids with the reason, in words); never one
-    that a remaining batch was compared with.
+    that a remaining batch was compared with, or is to be, whether or not anything moved.
 
     Objects go that no remaining batch names and that were not written for ``grace``, and none
     while any batch runs. ``now`` is the clock's time where it is not given. Raises
@@ -198,7 +199,7 @@ class _Pruning:
         alive = is_alive(folder)
         if alive:
             return "it is running"
-        if alive is None and self.now - last_written(folder) < UNKNOWN_IS_OVER:
+        if alive is None and self.now - last_written(folder) < UNKNOWN_IS_OVER and not _is_over(folder):
             return (
                 f"nobody can tell whether it is running; it counts as over {UNKNOWN_IS_OVER.days} days "
                 "after it was last written"
@@ -216,7 +217,7 @@ class _Pruning:
             try:
                 for raw in lines_of(folder):
                     self.marked.update(hashes_in(raw))
-                    for source in batches_in(raw):
+                    for source in (*batches_in(raw), *self._of_plans(raw)):
                         if source in chosen:
                             removal = chosen.pop(source)
                             why = f"batch {batch_id} was compared with it"
@@ -227,17 +228,17 @@ class _Pruning:
                     raise
             self.read.add(batch_id)
 
+    def _of_plans(self, raw: bytes) -> Iterator[str]:
+        """Batches that the plan named by ``raw``, a session's first line, is to be compared with."""
+        for digest in plans_in(raw):
+            path = self.registry.objects.path_of(digest, ".json")
+            with telling("read the plan", path):
+                yield from batches_in(path.read_bytes())
+
     def _running_batch(self) -> str | None:
         """Why no object may go: a batch is at work, and may be about to name one it found there."""
         for batch_id in self.registry.batch_ids():
-            folder = self.registry.batch_folder(batch_id)
-            alive = is_alive(folder)
-            if alive or (
-                # A batch made by a script holds no lock; what it recorded says whether it ended.
-                alive is None
-                and self.now - last_written(folder) < UNKNOWN_IS_OVER
-                and not fold_batch(folder, writer_alive=None).ended
-            ):
+            if self._running(self.registry.batch_folder(batch_id)) is not None:
                 return f"batch {batch_id} is running, or may be; objects are removed when none is"
         return None
 
@@ -271,8 +272,12 @@ class _Pruning:
     def apply(self, plan: PrunePlan) -> PrunePlan:
         for path in [self.registry.root / name for name in plan.leftovers]:
             self._finish(path)
-        removed, kept = [], list(plan.kept)
-        for removal in plan.removed:
+        # A session that began since may be compared with a batch that was to go.
+        chosen = {removal.batch_id: removal for removal in plan.removed}
+        saved = {one.batch_id: one for one in plan.kept}
+        self._mark([one for one in self.registry.batch_ids() if one not in chosen], chosen, saved)
+        removed, kept = [], list(saved.values())
+        for removal in chosen.values():
             why = self._remove(self.registry.batch_folder(removal.batch_id))
             if why is None:
                 removed.append(removal)
@@ -357,6 +362,15 @@ class _Pruning:
                     os.rename(path, original)
             else:
                 path.unlink(missing_ok=True)
+
+
+def _is_over(folder: Path) -> bool:
+    """Whether the batch's own records say so: its last session ended, or somebody cancelled it."""
+    try:
+        fold = fold_batch(folder, writer_alive=None)
+    except RegistryError:  # of a newer version, say: nobody can tell
+        return False
+    return fold.ended or fold.status is BatchStatus.CANCELLED
 
 
 def _original(path: Path) -> Path | None:

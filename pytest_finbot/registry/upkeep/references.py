@@ -14,7 +14,11 @@ from pytest_finbot.registry.durable import telling
 from pytest_finbot.registry.layout import MANIFEST, segments
 
 _HASH = re.compile(rb"(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])")
-_SOURCE = re.compile(rb"batch:(batch-[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6})")
+_BATCH = rb"(batch-[0-9]{8}T[0-9]{6}Z-[0-9a-f]{6})"
+_SOURCE = re.compile(rb"batch:" + _BATCH)
+_BASELINE = re.compile(rb'baseline_batch\\*"\s*:\s*\\*"' + _BATCH)
+"""In a manifest; in a plan the quotation marks are escaped, for it is kept as text."""
+_PLAN = re.compile(rb'"runs":"([0-9a-f]{64})"')
 
 
 def hashes_in(raw: bytes) -> Iterator[bytes]:
@@ -24,9 +28,21 @@ def hashes_in(raw: bytes) -> Iterator[bytes]:
 
 
 def batches_in(raw: bytes) -> Iterator[str]:
-    """Every batch that ``raw`` names as what something was compared with (``batch:ID``)."""
-    for batch_id in _SOURCE.findall(raw):
-        yield batch_id.decode()
+    """Every batch that ``raw`` names as what something was compared with, or was to be.
+
+    A record says it as ``batch:ID`` where something moved, a manifest or a plan as
+    ``baseline_batch`` in any case.
+    """
+    for pattern in (_SOURCE, _BASELINE):
+        for batch_id in pattern.findall(raw):
+            yield batch_id.decode()
+
+
+def plans_in(raw: bytes) -> Iterator[str]:
+    """The hash of the plan that a session's first line names, if it planned anew."""
+    if b'"kind":"begin"' in raw[:60]:
+        for digest in _PLAN.findall(raw):
+            yield digest.decode()
 
 
 def lines_of(folder: Path) -> Iterator[bytes]:
