@@ -6,13 +6,15 @@ import dataclasses
 import json
 import re
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pytest_finbot.cli.common import REGISTRY_OPTION, told
+from pytest_finbot.cli.moments import moment
+from pytest_finbot.cli.naming import batch_named, complete_batch
 
 if TYPE_CHECKING:
     from pytest_finbot.registry.files import FilesRegistry
@@ -69,13 +71,15 @@ def verify(registry: str, as_json: bool) -> None:
 
 @registry_group.command()
 @REGISTRY_OPTION
+@click.option("--allow-damaged", is_flag=True, help="copy what is damaged as it is; the exit status is 1")
 @_JSON
 @click.argument("others", metavar="OTHER...", nargs=-1, required=True, type=click.Path(path_type=Path))
-def merge(registry: str, as_json: bool, others: tuple[Path, ...]) -> None:
+def merge(registry: str, allow_damaged: bool, as_json: bool, others: tuple[Path, ...]) -> None:
     """Copy what the registries OTHER have into this one, which is made if it does not exist.
 
     A batch that both have is made whole; where they say different things of it, nothing is
-    merged at all. Repeating a merge does nothing, or finishes one that was killed.
+    merged at all, nor where a line, manifest or object is damaged that would be copied.
+    Repeating a merge does nothing, or finishes one that was killed.
     """
     from pytest_finbot.registry.files import FilesRegistry
     from pytest_finbot.registry.upkeep.merge import existing_source
@@ -83,16 +87,19 @@ def merge(registry: str, as_json: bool, others: tuple[Path, ...]) -> None:
 
     with told():
         sources = [existing_source(other) for other in others]
-        report = merge_registries(FilesRegistry(Path(registry)), sources)
+        report = merge_registries(FilesRegistry(Path(registry)), sources, allow_damaged=allow_damaged)
     if as_json:
         click.echo(_dump(dataclasses.asdict(report)))
-        return
+        raise SystemExit(1 if report.damaged else 0)
+    for damage in report.damaged:
+        click.echo(f"copied though damaged: {damage}")
     for running in report.running:
         click.echo(f"running: {running}; it was merged as it is now, merge again when it is over")
     click.echo(
         f"{report.batches:,} new batches, {report.segments:,} new segments, {report.grown:,} grown, "
         f"{report.objects:,} new objects, {report.mended:,} mended, {report.logs:,} logs"
     )
+    raise SystemExit(1 if report.damaged else 0)
 
 
 @registry_group.command()
@@ -120,7 +127,7 @@ def prune(
     """Remove old batches and what only they referred to. Only says what would go, without --apply.
 
     A batch goes that both --keep-last and --older-than let go, if both are given. Running
-    batches stay, and those that others were compared with.
+    batches stay, and those that others were or are to be compared with.
     """
     from pytest_finbot.cli.accepted_batches import accepted_batches
     from pytest_finbot.registry.upkeep.prune import prune as prune_registry
@@ -166,11 +173,13 @@ def _tell_plan(plan: PrunePlan) -> None:
 @click.option("--format", "kind", type=click.Choice(["csv", "parquet", "jsonl"]), required=True)
 @click.option("--to", type=click.Path(path_type=Path), help="file to write; default: standard output")
 @click.option("--force", is_flag=True, help="replace the file where it exists")
-@click.option("--batch", help="only this batch")
+@click.option("--batch", shell_complete=complete_batch, help="only this batch: its id, a part of it, or last")
 @click.option("--name", help="only runs of this name; * and ? stand for any text")
 @click.option("--status", type=click.Choice(["success", "failed"]), help="only runs that ended so")
-@click.option("--since", type=click.DateTime(), help="only runs that began then or later (UTC)")
-@click.option("--until", type=click.DateTime(), help="only runs that began before (UTC)")
+@click.option(
+    "--since", callback=moment, metavar="WHEN", help="only runs that began then or later: 7d, a time"
+)
+@click.option("--until", callback=moment, metavar="WHEN", help="only runs that began before")
 def export(
     registry: str,
     kind: Any,
@@ -193,15 +202,16 @@ def export(
 
     if kind == "parquet" and to is None:
         raise click.UsageError("parquet is no text: name a file with --to FILE")
-    only = RunFilter(
-        name=name,
-        batch=batch,
-        status=None if status is None else RunStatus(status),
-        since=None if since is None else since.replace(tzinfo=UTC),
-        until=None if until is None else until.replace(tzinfo=UTC),
-    )
     with told():
-        exported = export_runs(_existing(registry), kind, to or sys.stdout.buffer, only=only, overwrite=force)
+        opened = _existing(registry)
+        only = RunFilter(
+            name=name,
+            batch=None if batch is None else batch_named(opened, batch),
+            status=None if status is None else RunStatus(status),
+            since=since,
+            until=until,
+        )
+        exported = export_runs(opened, kind, to or sys.stdout.buffer, only=only, overwrite=force)
     for problem in exported.problems:
         click.echo(f"finbot: {problem}", err=True)
     click.echo(f"{exported.runs:,} runs written to {to or 'standard output'}", err=True)

@@ -105,6 +105,7 @@ def test_merge_makes_a_registry_and_does_nothing_the_second_time(place):
     assert json.loads(out) == {
         **dict.fromkeys(("batches", "segments", "grown", "objects", "mended", "logs"), 0),
         "running": [],
+        "damaged": [],
     }
     assert place.call("verify", "--registry", "all")[0] == 0
     status, _, err = place.call("merge", "--registry", "new", "nowhere")
@@ -174,3 +175,30 @@ def test_a_damaged_batch_is_told_by_export_and_has_exit_status_1(place, recorded
     status, out, err = place.call("export", "--format", "jsonl")
     assert (status, len(out.splitlines())) == (1, 2)
     assert f"finbot: batch {recorded.moved}: " in err
+
+
+def test_export_names_batches_and_times_as_other_commands_do(place, recorded):
+    def names(*words):
+        status, out, err = place.call("export", "--format", "jsonl", *words)
+        assert status == 0, err
+        return [json.loads(line)["name"] for line in out.splitlines()]
+
+    assert names("--batch", recorded.accepted[-6:]) == ["equal", "first"]
+    assert names("--batch", "last") == names("--batch", recorded.moved)
+    assert len(names("--since", "7d")) == len(names("--until", "2999-01-01T09:30+02:00")) == 3
+    assert names("--until", "7d") == names("--since", "2999-01-01") == []
+    status, _, err = place.call("export", "--format", "csv", "--since", "noon")
+    assert (status, "'noon' is no time; expected one like" in err) == (2, True)
+    status, _, err = place.call("export", "--format", "csv", "--batch", "zzz")
+    assert (status, "is, begins or ends with 'zzz'" in err) == (4, True)
+
+
+def test_a_damaged_source_is_not_merged_unless_asked_for(place):
+    path = min((place.path / ".finbot").glob("series/*/*"))
+    path.write_bytes(path.read_bytes()[:-9])
+    status, _, err = place.call("merge", "--registry", "all", ".finbot")
+    assert (status, f"object {path} does not hold" in err, "--allow-damaged" in err) == (4, True, True)
+    assert not list((place.path / "all").glob("*/*/*"))
+    status, out, _ = place.call("merge", "--registry", "all", ".finbot", "--allow-damaged")
+    assert (status, f"copied though damaged: object {path}" in out) == (1, True)
+    assert "2 new batches" in out

@@ -181,3 +181,19 @@ def test_a_wrong_format_or_batch_is_refused(registry, tmp_path):
     with pytest.raises(RegistryError, match="there is no batch"):
         export(registry, "csv", tmp_path / "x", only=RunFilter(batch="batch-20261119T091502Z-3f9c1a"))
     assert not (tmp_path / "x").exists()
+
+
+def test_a_number_that_no_float_holds_is_written_digit_by_digit(tmp_path):
+    import pyarrow.parquet as pq
+
+    registry = open_registry(tmp_path / ".finbot")
+    large = {"orders": 2**53 + 1, "volume": 10**400, "trades": 2**53}
+    batch(registry, OLD, [{"name": "a", "metrics": large}, {"name": "b", "metrics": {"orders": 1}}])
+    out = io.BytesIO()
+    export(registry, "csv", out)
+    [first, _] = csv.DictReader(io.StringIO(out.getvalue().decode()))
+    assert {name: int(first[f"metric.{name}"]) for name in large} == large
+    export(registry, "parquet", tmp_path / "runs.parquet")
+    rows = pq.read_table(tmp_path / "runs.parquet").to_pylist()
+    assert (rows[0]["metric.orders"], rows[1]["metric.orders"]) == (str(2**53 + 1), "1")
+    assert (int(rows[0]["metric.volume"]), rows[0]["metric.trades"]) == (10**400, float(2**53))

@@ -326,3 +326,63 @@ def test_two_upkeeps_at_once_are_refused(tmp_path):
     os.kill(process.pid, signal.SIGKILL)  # the lock does not outlive it
     process.communicate()
     assert merge(target, [other]).batches == 1
+
+
+def broken_line(registry):
+    [path] = registry.batch_folder(IDS[0]).glob("gw0-*.jsonl")
+    path.write_bytes(path.read_bytes().replace(b'"status":"success"', b'"status":"sucCess"', 1))
+    return f"{path}:1 cannot be read: it is not as it was written"
+
+
+def broken_manifest(registry):
+    path = registry.batch_folder(IDS[0]) / "manifest.json"
+    path.write_bytes(path.read_bytes().replace(b"small", b"smalL"))
+    return f"{path} cannot be read: it is not as it was written"
+
+
+def broken_object(registry):
+    path = min(registry.root.glob("series/*/*.parquet"))
+    path.write_bytes(path.read_bytes()[:-20])
+    return f"object {path} does not hold what it is named by"
+
+
+@pytest.mark.parametrize("damage", [broken_line, broken_manifest, broken_object])
+def test_damage_is_not_spread_unless_it_is_allowed(tmp_path, damage):
+    target, other = small(tmp_path / "target", IDS[1]), small(tmp_path / "other", names=("c", "d"))
+    said, before = damage(other), files(target)
+    advice = f"; verify the source: finbot registry verify --registry {other.root}"
+    with pytest.raises(RegistryError) as raised:
+        merge(target, [other])
+    assert f"nothing was merged: {said}" in str(raised.value)
+    assert f"{advice}; or copy it as it is: --allow-damaged" in str(raised.value)
+    assert files(target) == before
+    report = merge(target, [other], allow_damaged=True)
+    [told] = report.damaged
+    assert told.startswith(said)
+    assert told.endswith(advice)
+    assert files(target) == before | files(other)
+
+
+def test_damage_in_what_is_here_already_or_only_there_does_not_matter(tmp_path):
+    target = small(tmp_path / "target")
+    other = copied(target, tmp_path / "other")
+    broken_object(other)  # whole here
+    run(other, IDS[0], ["b"], writer="gw1")
+    [path] = other.batch_folder(IDS[0]).glob("gw1-*.jsonl")
+    path.write_bytes(path.read_bytes()[:-30])  # a torn tail is no damage
+    assert (merge(target, [other]).segments, merge(target, [other]).damaged) == (1, ())
+
+
+def test_only_the_new_lines_of_a_segment_that_grew_are_looked_at(tmp_path):
+    whole = small(tmp_path / "whole")
+    [path] = whole.batch_folder(IDS[0]).glob("gw0-*.jsonl")
+    lines = path.read_bytes().splitlines(keepends=True)
+    damaged = lines[0].replace(b"success", b"sucCess")
+    path.write_bytes(damaged + lines[1])
+    part = copied(whole, tmp_path / "part")
+    here = part.batch_folder(IDS[0]) / path.name
+    here.write_bytes(damaged + lines[1][:50])
+    assert merge(part, [whole]).grown == 1
+    here.write_bytes(damaged[:50])
+    with pytest.raises(RegistryError, match=f"{path.name}:1 cannot be read"):
+        merge(part, [whole])

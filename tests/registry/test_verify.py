@@ -16,7 +16,7 @@ from pytest_finbot.errors import RegistryError
 from pytest_finbot.fingerprint import sha256_of_json
 from pytest_finbot.registry import open_registry
 from pytest_finbot.registry.cut_lines import is_cut_off
-from pytest_finbot.registry.records import record_to_json
+from pytest_finbot.registry.records import record_to_json, seal
 from pytest_finbot.registry.small_tables import keep_table
 from pytest_finbot.registry.strict_json import decode
 from pytest_finbot.registry.upkeep.verify import verify
@@ -75,6 +75,19 @@ def segment(registry, writer="gw0"):
     return path
 
 
+def resealed(raw, change=lambda value: value):
+    """A line or manifest with other values, as its writer would have written them."""
+    value = change(decode(raw))
+    kind = value.pop("kind")
+    value.pop("v")
+    value.pop("crc")
+    return seal(kind, value, "it")
+
+
+def newer(raw, version):
+    return raw[: raw.rindex(b',"crc"')].replace(b'"v":2', b'"v":%d' % version) + b"}\n"
+
+
 def told(registry, level):
     return [str(finding) for finding in verify(registry) if finding.level == level]
 
@@ -129,9 +142,9 @@ def test_an_object_with_other_values_and_an_empty_one_are_told(registry):
 
 def test_a_small_table_that_is_not_its_hash_is_told_with_its_line(registry):
     path = segment(registry)
-    lines = path.read_text().splitlines(keepends=True)
-    lines[1] = lines[1].replace('"nav":[1.0,1.0', '"nav":[1.0,1.5', 1)
-    path.write_text("".join(lines))
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[1] = resealed(lines[1].replace(b'"nav":[1.0,1.0', b'"nav":[1.0,1.5', 1))
+    path.write_bytes(b"".join(lines))
     [fault] = told(registry, "fault")
     assert f"{path.name}:2: the series in the record of run a are damaged" in fault
 
@@ -185,13 +198,13 @@ def test_a_line_cut_by_a_failed_write_is_a_note_a_damaged_one_a_fault(registry):
 def test_a_newer_line_and_a_newer_manifest_are_told_and_hide_no_others(registry):
     path = segment(registry)
     lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(b"".join([lines[0].replace(b'"v":1', b'"v":2'), lines[1], b"nonsense\n", *lines[2:]]))
+    path.write_bytes(b"".join([newer(lines[0], 3), lines[1], b"nonsense\n", *lines[2:]]))
     manifest = registry.batch_folder(BATCH) / "manifest.json"
-    manifest.write_bytes(manifest.read_bytes().replace(b'"v":1', b'"v":7'))
+    manifest.write_bytes(newer(manifest.read_bytes(), 7))
     faults = told(registry, "fault")
     assert len(faults) == 3
     assert "manifest.json: the manifest cannot be read: it has version 7" in faults[0]
-    assert f"{path.name}:1: the line cannot be read: it has version 2" in faults[1]
+    assert f"{path.name}:1: the line cannot be read: it has version 3" in faults[1]
     assert f"{path.name}:3: the line cannot be read and is not counted" in faults[2]
 
 
@@ -334,3 +347,58 @@ def test_damage_is_not_excused(raw):
     with pytest.raises(ValueError):
         decode(raw)
     assert is_cut_off(raw + b"\n") == (raw == b"{")
+
+
+def test_a_symlink_is_one_note_and_is_not_followed(registry, tmp_path):
+    folder = registry.batch_folder(BATCH)
+    named_like_a_batch = folder.with_name("batch-20261121T091503Z-000000")
+    [marks] = registry.root.glob("series/*/*.parquet")
+    links = {
+        named_like_a_batch: folder,
+        folder / "gw9-00000000.jsonl": segment(registry),
+        registry.root / "batches" / "2027": registry.root / "batches" / "2026",
+        registry.root / "batches" / "2026" / "12": folder.parent,
+        registry.root / "series" / "zz": marks.parent,
+        marks.with_name(f"{marks.name[:2]}{'0' * 62}.parquet"): marks,
+        folder / "round": folder,
+    }
+    for link, target in links.items():
+        link.symlink_to(target)
+    looked = verify(registry)
+    findings = [finding for finding in looked if "a symlink" in finding.message]
+    assert sorted(finding.file for finding in findings) == sorted(
+        path.relative_to(registry.root).as_posix() for path in links
+    )
+    assert {finding.level for finding in findings} == {"note"}
+    assert (looked.batches, looked.records, looked.faults) == (1, 2, 0)
+    [said] = [finding.message for finding in findings if finding.file.endswith(named_like_a_batch.name)]
+    assert said == f"a symlink named like a batch, to {folder}; what it leads to is not looked at"
+
+
+@pytest.mark.parametrize(
+    ("created_at", "said"),
+    [
+        ("noon", "created_at is 'noon', which is no time"),
+        (5, "created_at is 5, which is no time"),
+        ("2026-11-23T00:00:00+00:00", "but the batch's id says 2026-11-21T09:15:02+00:00"),
+        ("2026-11-20T00:00:00", "but the batch's id says"),
+        ("2026-11-22T09:15:02.000+00:00", None),
+        ("2026-11-21T23:15:02+14:00", None),
+    ],
+)
+def test_a_batch_was_created_when_its_id_says(registry, created_at, said):
+    path = registry.batch_folder(BATCH) / "manifest.json"
+    path.write_bytes(resealed(path.read_bytes(), lambda value: {**value, "created_at": created_at}))
+    faults = told(registry, "fault")
+    assert len(faults) == (said is not None)
+    assert all(said in fault and "manifest.json" in fault for fault in faults)
+
+
+def test_a_record_without_metrics_is_a_fault(registry):
+    other = registry.open_writer(BATCH, "gw1")
+    line = {**record(registry, "a"), "attempt": 2}
+    del line["metrics"]
+    other.append("run", line)
+    other.close()
+    [fault] = told(registry, "fault")
+    assert f"{other.path.name}:1: the record of run a has no metrics" in fault

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from pytest_finbot.errors import RegistryError
 from pytest_finbot.registry.durable import telling
@@ -13,6 +15,8 @@ from pytest_finbot.registry.records import unseal
 from pytest_finbot.registry.strict_json import decode
 from pytest_finbot.registry.upkeep.references import lines_of
 
+_CLOCKS = timedelta(days=1)
+"""By how much a batch's id and its manifest may tell another time."""
 _SESSION_LINES = (b'"kind":"begin"', b'"kind":"end"', b'"kind":"cancel"')
 
 
@@ -28,6 +32,21 @@ def batch_name(folder: Path) -> str | None:
 def created(folder: Path) -> datetime:
     """When the batch was created, as its id tells, to the second."""
     return datetime.strptime(folder.name[6:21], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+
+
+def wrong_time(manifest: Mapping[str, Any], folder: Path) -> str | None:
+    """What is wrong with when the manifest says that the batch was created. It need not say."""
+    said = manifest.get("created_at")
+    if said is None:
+        return None
+    try:
+        at = datetime.fromisoformat(said)
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    except (TypeError, ValueError):
+        return f"created_at is {said!r}, which is no time in ISO 8601"
+    if abs(at - created(folder)) > _CLOCKS:
+        return f"created_at is {said!r}, but the batch's id says {created(folder).isoformat()}"
+    return None
 
 
 def last_session(folder: Path) -> datetime:

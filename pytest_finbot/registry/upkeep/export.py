@@ -59,6 +59,8 @@ COLUMNS = (
 
 _ROWS = 10_000
 """Rows of a Parquet row group."""
+_EXACT = 2**53
+"""Up to here a float64 holds every whole number."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -203,7 +205,8 @@ class _Table:
         for name, value in row.items():
             kinds = self._kinds.setdefault(name, set())
             if value is not None:
-                kinds.add(type(value))
+                # A number would lose digits, or does not fit.
+                kinds.add(str if isinstance(value, int) and abs(value) > _EXACT else type(value))
         said = {name: value for name, value in row.items() if value is not None}
         self._spool.write(encode(said, f"run {row['run_id']}") + b"\n")
         self.rows += 1
@@ -213,11 +216,11 @@ class _Table:
         return [*COLUMNS, *sorted(self._kinds.keys() - set(COLUMNS))]
 
     def kind(self, column: str) -> Literal["integer", "number", "text"]:
-        """What all of a column's values are; numbers among texts are texts."""
+        """What all of a column's values are; numbers among texts, or beyond 2**53, are texts."""
         kinds = self._kinds[column]
         if column == "attempt" and kinds <= {int}:
             return "integer"
-        if column == "seconds" or (column.startswith("metric.") and kinds <= {int, float}):
+        if (column == "seconds" or column.startswith("metric.")) and kinds <= {int, float}:
             return "number"
         return "text"
 

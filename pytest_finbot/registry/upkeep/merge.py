@@ -1,6 +1,7 @@
 """Registries into one: a union of their files, for each has one writer or is named by its content.
 
-First everything is compared, so that what cannot be one is refused before anything is copied.
+First everything is compared and read, so that what cannot be one, or is damaged, is refused
+before anything is copied.
 Then objects are copied, then segments, then a new batch's manifest: whoever reads meanwhile
 never sees a record whose objects are missing. What is there already is left alone, so a merge
 that was killed is finished by repeating it.
@@ -21,8 +22,8 @@ from pytest_finbot.registry.durable import make_folder, sync_folder, telling, wr
 from pytest_finbot.registry.files import FilesRegistry
 from pytest_finbot.registry.layout import MANIFEST, MARKER, segments
 from pytest_finbot.registry.liveness import LOCK, is_alive
-from pytest_finbot.registry.objects import ObjectStore
 from pytest_finbot.registry.strict_json import decode
+from pytest_finbot.registry.upkeep.damage import damaged_line, damaged_manifest, is_whole
 from pytest_finbot.registry.upkeep.lock import upkeep_lock
 from pytest_finbot.registry.upkeep.object_files import object_files
 
@@ -47,6 +48,8 @@ class MergeReport:
     """Logs that are new or have more lines now."""
     running: tuple[str, ...]
     """Batches that ran meanwhile, as ``<registry>: <batch>``: merge again when they are over."""
+    damaged: tuple[str, ...] = ()
+    """Damage that was copied because it was allowed: the first of each file, naming it."""
 
 
 def existing_source(folder: Path) -> FilesRegistry:
@@ -59,20 +62,23 @@ def existing_source(folder: Path) -> FilesRegistry:
     return FilesRegistry(folder)
 
 
-def merge(target: FilesRegistry, others: Sequence[FilesRegistry]) -> MergeReport:
+def merge(
+    target: FilesRegistry, others: Sequence[FilesRegistry], *, allow_damaged: bool = False
+) -> MergeReport:
     """Copy into ``target`` what ``others`` have and it has not; ``others`` are not changed.
 
     A batch that runs in one of them is copied as far as it is recorded now. Everything is on
     the disk when this returns. Raises RegistryError, with nothing copied, where one of
     ``others`` is the target, or a batch has in two of them another manifest or a segment with
-    other lines; also where something cannot be read or written.
+    other lines; unless ``allow_damaged`` also where a line, manifest or object that would be
+    copied is damaged; also where something cannot be read or written.
     """
     for other in others:
         with telling("read", other.root):
             if os.path.samefile(other.root, target.root):
                 raise RegistryError(f"{other.root} is the registry to merge into; name another one")
     with upkeep_lock(target.root):
-        return _Merging(target, tuple(others)).merge()
+        return _Merging(target, tuple(others), allow_damaged).merge()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,7 @@ class _Copy:
 class _Merging:
     target: FilesRegistry
     others: tuple[FilesRegistry, ...]
+    allow_damaged: bool
     counts: Counter[str] = field(default_factory=Counter)
     running: list[str] = field(default_factory=list)
 
@@ -98,6 +105,12 @@ class _Merging:
         if conflicts:
             more = f"; and {len(conflicts) - 1:,} more files differ" if len(conflicts) > 1 else ""
             raise RegistryError(f"nothing was merged: {conflicts[0]}{more}")
+        damaged = tuple(self._damage(plans))
+        if damaged and not self.allow_damaged:
+            more = f"; and {len(damaged) - 1:,} more files are damaged" if len(damaged) > 1 else ""
+            raise RegistryError(
+                f"nothing was merged: {damaged[0]}{more}; or copy it as it is: --allow-damaged"
+            )
         for other in self.others:
             self._objects(other)
         for batch_id, copies in plans:
@@ -108,6 +121,7 @@ class _Merging:
                 for name in ("batches", "segments", "grown", "objects", "mended", "logs")
             },
             running=tuple(self.running),
+            damaged=damaged,
         )
 
     # ------------------------------------------------------------------------- comparing
@@ -147,6 +161,30 @@ class _Merging:
             if longest[name][0].parent != home
         ]
 
+    def _damage(self, plans: list[tuple[str, list[_Copy]]]) -> Iterator[str]:
+        """What is wrong with what would be copied, the first of each file."""
+        for _, copies in plans:
+            for copy in copies:
+                if copy.target.name == MANIFEST:
+                    said = damaged_manifest(copy.source)
+                else:
+                    known = copy.target.stat().st_size if copy.target.exists() else 0
+                    said = damaged_line(copy.source, known, copy.size)
+                if said is not None:
+                    yield f"{said}; {_advice(copy.source.parents[4])}"
+        series = self.target.root / "series"
+        seen: set[tuple[bytes, str]] = set()
+        for other in self.others:
+            for path, digest in object_files(other.root / "series"):
+                # Two registries have many in common: each is read once.
+                if digest is None or (key := (bytes.fromhex(digest), path.suffix)) in seen:
+                    continue
+                seen.add(key)
+                with telling("read", path):
+                    known_here = _is_there(series / path.parent.name / path.name)
+                if not known_here and not is_whole(other.objects, path):
+                    yield f"object {path} does not hold what it is named by; {_advice(other.root)}"
+
     # --------------------------------------------------------------------------- copying
 
     def _objects(self, other: FilesRegistry) -> None:
@@ -160,13 +198,11 @@ class _Merging:
                 sync_folder(written)
                 written = None
             with telling("copy object", path):
-                if target.is_file() and target.stat().st_size > 0:
+                if _is_there(target):
                     os.utime(target)  # in use again, lest a prune takes it before it is named
-                    if filecmp.cmp(path, target, shallow=False) or self._is_whole(
-                        self.target.objects, target
-                    ):
+                    if filecmp.cmp(path, target, shallow=False) or is_whole(self.target.objects, target):
                         continue
-                    if not self._is_whole(other.objects, path):
+                    if not is_whole(other.objects, path):
                         continue  # damaged here and there: verify tells
                     self.counts["mended"] += 1
                 else:
@@ -176,18 +212,6 @@ class _Merging:
                 written = target.parent
         if written is not None:
             sync_folder(written)
-
-    def _is_whole(self, objects: ObjectStore, path: Path) -> bool:
-        import pyarrow as pa
-
-        try:
-            if path.suffix == ".json":
-                objects.get_json(path.stem, verify=True)
-            else:
-                objects.get_table(path.stem, verify=True)
-        except (RegistryError, ValueError, TypeError, KeyError, pa.ArrowException):
-            return False
-        return True
 
     def _batch(self, batch_id: str, copies: list[_Copy]) -> None:
         home = self.target.batch_folder(batch_id)
@@ -226,6 +250,15 @@ class _Merging:
                 make_folder(target.parent, durable=True)
                 write_file(target, merged, durable=True)
                 self.counts["logs"] += 1
+
+
+def _is_there(path: Path) -> bool:
+    """Whether an object is there; an empty file is what a power cut leaves of one."""
+    return path.is_file() and path.stat().st_size > 0
+
+
+def _advice(root: Path) -> str:
+    return f"verify the source: finbot registry verify --registry {root}"
 
 
 def _merged_log(ours: bytes, theirs: bytes) -> bytes:

@@ -19,15 +19,20 @@ class ObjectFile(NamedTuple):
     digest: str | None
 
 
-def object_files(root: Path) -> Iterator[ObjectFile]:
-    """Every file below ``root`` (the folder ``series/``), by name. Raises RegistryError."""
+def object_files(root: Path, *, follow: bool = True) -> Iterator[ObjectFile]:
+    """Every file below ``root`` (the folder ``series/``), by name. Raises RegistryError.
+
+    Without ``follow`` a symlink is no object, and nothing below it is looked for.
+    """
     for path in _sorted(root):
-        if not path.is_dir():
+        if not path.is_dir() or (path.is_symlink() and not follow):
             yield ObjectFile(path, None)
             continue
         for inner in _sorted(path):
             match = _OBJECT.fullmatch(inner.name)
             digest = match[1] if match is not None and match[1][:2] == path.name else None
+            if inner.is_symlink() and not follow:
+                digest = None
             yield ObjectFile(inner, digest)
 
 

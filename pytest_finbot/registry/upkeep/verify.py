@@ -21,6 +21,7 @@ from pytest_finbot.registry.liveness import LOCK, is_alive
 from pytest_finbot.registry.records import record_from_json, unseal
 from pytest_finbot.registry.segments import segment_name
 from pytest_finbot.registry.small_tables import get_table
+from pytest_finbot.registry.upkeep.batch_facts import wrong_time
 from pytest_finbot.registry.upkeep.object_files import is_draft, object_files
 from pytest_finbot.registry.upkeep.prune import SWEPT
 from pytest_finbot.registry.upkeep.references import hashes_in
@@ -53,6 +54,8 @@ class Finding:
 
 def verify(registry: FilesRegistry) -> Verification:
     """Look at every file of ``registry``, changing none; iterate over it for what is found.
+
+    Symlinks below ``batches/`` and ``series/`` are told and not followed.
 
     Batches may be recorded and looked at meanwhile. Memory grows with the number of objects
     (some 100 bytes each) and with the runs of the largest batch, not with what they recorded.
@@ -105,24 +108,29 @@ class Verification:
     def _batch_tree(self) -> Iterator[Finding]:
         """Whatever lies below batches/: nothing there is passed over in silence."""
         for year in _names(self._root / "batches"):
-            for month in _names(year):
-                for folder in _names(month):
-                    if not folder.is_dir():
-                        yield from self._alien(folder)
-                    elif folder.name.startswith(REMOVED):
-                        message = "left by a prune that was killed; the next one removes it"
-                        yield Finding("note", self._shown(folder), None, message)
-                    elif not is_batch_id(folder.name):
-                        yield from self._alien(folder)
-                    elif batch_month(folder.name) != (year.name, month.name):
-                        message = "a batch in the folder of another month is not found; move it to its own"
-                        yield Finding("fault", self._shown(folder), None, message)
-                    else:
-                        yield from self._whole_batch(folder)
-                if not month.is_dir():
-                    yield from self._alien(month)
-            if not year.is_dir():
+            if not _is_folder(year):
                 yield from self._alien(year)
+                continue
+            for month in _names(year):
+                if not _is_folder(month):
+                    yield from self._alien(month)
+                    continue
+                for folder in _names(month):
+                    yield from self._in_month(folder)
+
+    def _in_month(self, folder: Path) -> Iterator[Finding]:
+        if not _is_folder(folder):
+            yield from self._alien(folder)
+        elif folder.name.startswith(REMOVED):
+            message = "left by a prune that was killed; the next one removes it"
+            yield Finding("note", self._shown(folder), None, message)
+        elif not is_batch_id(folder.name):
+            yield from self._alien(folder)
+        elif batch_month(folder.name) != (folder.parents[1].name, folder.parent.name):
+            message = "a batch in the folder of another month is not found; move it to its own"
+            yield Finding("fault", self._shown(folder), None, message)
+        else:
+            yield from self._whole_batch(folder)
 
     def _whole_batch(self, folder: Path) -> Iterator[Finding]:
         try:
@@ -145,19 +153,28 @@ class Verification:
                 yield Finding("note", self._shown(folder), None, message)
             return
         self.batches += 1
-        yield from self._manifest(folder / MANIFEST)
+        if (folder / MANIFEST).is_symlink():
+            yield from self._alien(folder / MANIFEST)
+        else:
+            yield from self._manifest(folder / MANIFEST)
         seen: dict[str, _Seen] = {}
         for path in paths:
+            if path.is_symlink():
+                yield from self._alien(path)
+                continue
             looked = seen[segment_name(path)] = _Seen(set())
             yield from self._segment(path, looked, alive is True)
         yield from self._folded(folder, seen, alive)
         known = {folder / MANIFEST, folder / LOCK, folder / "logs", *paths}
         for path in _names(folder):
             # A segment that is not known began since.
-            if path not in known and path.suffix != ".jsonl":
+            if path not in known and (path.suffix != ".jsonl" or path.is_symlink()):
                 yield from self._alien(path)
+        if (folder / "logs").is_symlink():
+            yield from self._alien(folder / "logs")
+            return
         for path in _names(folder / "logs"):
-            if path.suffix != ".jsonl":
+            if path.suffix != ".jsonl" or path.is_symlink():
                 yield from self._alien(path)
 
     def _manifest(self, path: Path) -> Iterator[Finding]:
@@ -175,6 +192,8 @@ class Verification:
                 f"it is not the manifest of this batch: its kind is {said[0]!r}, its batch_id {said[1]!r}"
             )
             yield Finding("fault", self._shown(path), None, message)
+        elif (wrong := wrong_time(value, path.parent)) is not None:
+            yield Finding("fault", self._shown(path), None, wrong)
 
     def _segment(self, path: Path, seen: _Seen, alive: bool) -> Iterator[Finding]:
         shown = self._shown(path)
@@ -246,6 +265,8 @@ class Verification:
         except RegistryError as error:
             yield str(error)
             return
+        if not isinstance(value.get("metrics"), dict):
+            yield f"the record of run {value['name']} has no metrics, which every record has"
         tables = value.get("tables")
         for part in ("series", "fills", "marks"):
             named = value.get(part)
@@ -280,9 +301,9 @@ class Verification:
     # --------------------------------------------------------------------------- objects
 
     def _objects(self) -> Iterator[Finding]:
-        for path, digest in object_files(self._root / "series"):
+        for path, digest in object_files(self._root / "series", follow=False):
             if digest is None:
-                yield from self._draft(path) if is_draft(path) else self._alien(path)
+                yield from self._alien(path)
                 continue
             try:
                 size = path.stat().st_size
@@ -330,7 +351,11 @@ class Verification:
             yield Finding("note", self._shown(path), None, message)
 
     def _alien(self, path: Path) -> Iterator[Finding]:
-        if is_draft(path):
+        if path.is_symlink():
+            what = "a symlink named like a batch" if is_batch_id(path.name) else "a symlink"
+            message = f"{what}, to {os.readlink(path)}; what it leads to is not looked at"
+            yield Finding("note", self._shown(path), None, message)
+        elif is_draft(path):
             yield from self._draft(path)
         elif path.name.startswith(".") and path.name.endswith(SWEPT):
             message = "put aside by a prune that was killed; the next one decides"
@@ -364,6 +389,10 @@ class _Missing:
     line: int
     what: str
     others: int = 0
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _names(folder: Path) -> list[Path]:
