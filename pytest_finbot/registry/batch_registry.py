@@ -13,7 +13,7 @@ from pytest_finbot.errors import RegistryError
 from pytest_finbot.registry.journal import Journal
 from pytest_finbot.registry.queries import BatchFilter, BatchRow, Statistics
 from pytest_finbot.registry.segments import Durability
-from pytest_finbot.registry.submitted import moment_of, readable, word_of
+from pytest_finbot.registry.submitted import checked_names, moment_of, readable, text_of, word_of
 
 
 class BatchRegistry:
@@ -67,7 +67,7 @@ class BatchRegistry:
         versions; ``git commit`` is the revision that lists show. Raises RegistryError for what
         cannot be kept, before anything is written.
         """
-        return self._journal.create(name, expected, config, description, provenance)
+        return self._journal.create(name, checked_names(expected), config, description, provenance)
 
     def add_item_result(self, batch_id: str, record: RunRecord | Mapping[str, Any]) -> str:
         """Record one attempt at an expected run and return its run id.
@@ -131,12 +131,13 @@ class BatchRegistry:
     def get_batch(self, batch_id: str) -> BatchRow:
         """The batch as its records have it now."""
         with self._journal.own().lock:
+            self._journal.check_exists(batch_id)
             manifest = self._journal.registry.manifest(batch_id)
             index = self._journal.index()
             try:
                 created = moment_of(manifest.get("created_at"), "created_at")
                 near = BatchFilter(since=created, until=created + timedelta(milliseconds=1))
-            except RegistryError:  # the index has the time in its id instead
+            except (RegistryError, OverflowError):  # the index has the time in its id instead
                 near = BatchFilter()
             for row in index.batches(near):
                 if row.batch_id == batch_id:
@@ -221,7 +222,7 @@ def _filter(
 ) -> BatchFilter:
     return BatchFilter(
         status=None if status is None else word_of(BatchStatus, status, "status"),
-        name=name,
+        name=None if name is None else text_of(name, "name"),
         since=None if since is None else moment_of(since, "since"),
         until=None if until is None else moment_of(until, "until"),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -13,7 +13,7 @@ from pytest_finbot.contracts import ErrorInfo, RunStatus
 from pytest_finbot.errors import RegistryError
 from pytest_finbot.fingerprint import environment, sha256_of_json
 from pytest_finbot.registry.objects import Column, table_hash
-from pytest_finbot.registry.submitted import PARAMS, check_name
+from pytest_finbot.registry.submitted import PARAMS, check_name, mapping_of, text_of
 from pytest_finbot.registry.values import to_json
 
 
@@ -53,10 +53,11 @@ def submitted(experiment: Experiment) -> tuple[dict[str, Any], dict[str, Column]
     """
     check_name(experiment.name, "run")
     where = f"run {experiment.name!r}"
+    params = dict(mapping_of(experiment.params, f"{where}: params"))
     settings = {
-        "engine": experiment.engine,
-        "strategy": experiment.strategy,
-        "params": to_json(dict(experiment.params), f"{where}: params"),
+        "engine": text_of(experiment.engine, f"{where}: engine"),
+        "strategy": text_of(experiment.strategy, f"{where}: strategy"),
+        "params": to_json(params, f"{where}: params"),
     }
     try:
         digest = sha256_of_json(_exact(settings))
@@ -69,13 +70,16 @@ def submitted(experiment: Experiment) -> tuple[dict[str, Any], dict[str, Column]
             *("started_at", "seconds", "seed"),
         )
     }
-    given["tags"] = experiment.tags if isinstance(experiment.tags, str) else list(experiment.tags)
+    tags: Any = experiment.tags
+    given["tags"] = tags if isinstance(tags, str) or not isinstance(tags, Iterable) else list(tags)
     given["fingerprint"] = {"config": digest, "environment": environment()}
-    given[PARAMS] = dict(experiment.params)
+    given[PARAMS] = params
     if experiment.series is None:
         return given, None
-    series = experiment.series.items()
-    columns = {name: _column(values, f"{where}: series.{name}") for name, values in series}
+    columns = {}
+    for name, values in mapping_of(experiment.series, f"{where}: series").items():
+        text_of(name, f"{where}: a name of series")
+        columns[name] = _column(values, f"{where}: series.{name}")
     given["series"] = table_hash(columns)
     given["counts"] = {"sessions": len(next(iter(columns.values()), ()))}
     return given, columns
@@ -94,7 +98,12 @@ def _exact(value: Any) -> Any:
 
 def _column(values: Any, what: str) -> Column:
     """``values`` as a column of :mod:`~.objects`: float64, int64, days or text."""
-    column = np.asarray(values)
+    if isinstance(values, list | tuple):
+        _check_alike(values, what)
+    try:
+        column = np.asarray(values)
+    except ValueError as error:
+        raise RegistryError(f"{what} makes no column: {error}") from error
     kind = column.dtype.kind
     if kind == "M":
         days = column.astype("datetime64[D]")
@@ -109,7 +118,25 @@ def _column(values: Any, what: str) -> Column:
         return column.astype(np.int64)
     if kind == "O" and column.size and all(_is_naive_date(value) for value in column.flat):
         return _column(np.array([value.isoformat() for value in column.flat], dtype="datetime64[us]"), what)
+    if kind in "UO":
+        for value in column.flat:
+            if isinstance(value, str):
+                text_of(value, f"a value of {what}")
     return column  # text, or what the store refuses by name
+
+
+def _check_alike(values: Sequence[Any], what: str) -> None:
+    """Refuse what NumPy would silently make alike: numbers among texts, truths among numbers."""
+    if any(isinstance(value, str) for value in values):
+        alien = next((value for value in values if not isinstance(value, str)), None)
+    elif any(isinstance(value, bool | np.bool_) for value in values):
+        alien = next((value for value in values if not isinstance(value, bool | np.bool_)), None)
+    elif any(isinstance(value, bytes) for value in values):
+        alien = next(value for value in values if isinstance(value, bytes))
+    else:
+        return
+    if alien is not None:
+        raise RegistryError(f"{what} has {alien!r} among values of another type; expected one type")
 
 
 def _is_naive_date(value: Any) -> bool:

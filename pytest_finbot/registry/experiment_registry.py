@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -25,13 +25,12 @@ from pytest_finbot.registry.comparing import (
 )
 from pytest_finbot.registry.experiment import Experiment, submitted
 from pytest_finbot.registry.ids import is_batch_id
-from pytest_finbot.registry.ids import run_id as id_of
 from pytest_finbot.registry.journal import Journal
 from pytest_finbot.registry.queries import RunFilter, RunRow
 from pytest_finbot.registry.records import record_to_json
 from pytest_finbot.registry.segments import Durability
 from pytest_finbot.registry.small_tables import get_table
-from pytest_finbot.registry.submitted import check, moment_of, readable, word_of
+from pytest_finbot.registry.submitted import check, mapping_of, moment_of, readable, text_of, word_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,25 +72,31 @@ class ExperimentRegistry:
 
         Without ``batch`` all runs that this object saves are in one batch named
         ``experiments``; another name makes a batch of that name. A run of a name that this
-        batch has already goes into a new one of the same name, so that both are listed. The
-        id of a batch adds the run to that one, as a further attempt where it has one of that
-        name. Nobody has to end these batches: each is over whenever nothing is being saved.
+        batch has already goes into a new one of the same name, so that both are listed. Nobody
+        has to end these batches: each is over whenever nothing is being saved.
 
-        Raises RegistryError, before anything is written, for values that cannot be kept, and
-        for a batch that was cancelled.
+        The id of a batch adds the run to that one, as a further attempt where it has one of that
+        name. A batch that this object did not make takes only runs that it expects: it is
+        neither made longer nor ended.
+
+        Raises RegistryError, before anything is written, for values that cannot be kept, for a
+        batch that was cancelled, and for a run that somebody else's batch does not expect.
         """
         journal = self._journal
         if isinstance(run, Experiment):
             given, columns = submitted(run)
+        elif not isinstance(run, RunRecord):
+            raise RegistryError(f"a run is {run!r}; expected an Experiment or a RunRecord")
         else:  # where it comes from is not where it goes
             given, columns = {**record_to_json(run), "run_id": "", "batch_id": "", "attempt": None}, None
         check(given)
         with journal.own().lock:
-            into = batch is not None and is_batch_id(batch)
+            into = batch is not None and is_batch_id(text_of(batch, "batch"))
             if batch is not None and into:
                 journal.check_exists(batch)
                 if journal.registry.fold(batch).status is BatchStatus.CANCELLED:
                     raise RegistryError(f"batch {batch} was cancelled; save run {run.name!r} in another")
+                journal.check_saved(batch, run.name)
             if columns is not None:
                 journal.registry.objects.put_table(columns)
             if batch is not None and into:
@@ -120,7 +125,12 @@ class ExperimentRegistry:
     # ------------------------------------------------------------------------------ loading
 
     def load(self, run_id: str) -> RunRecord:
-        """The record of a run. Its parameters and series: :meth:`load_params`, :meth:`load_series`."""
+        """The record of a run. Its parameters and series: :meth:`load_params`, :meth:`load_series`.
+
+        ``<batch>/<name>`` is the run by its final record, as in the command; with ``#1``, ``#2``
+        … it is that attempt. All methods but :meth:`delete`, where the final attempt has to be
+        said as it is, take both.
+        """
         return readable(self._record(run_id))
 
     def load_params(self, run_id: str) -> dict[str, Any]:
@@ -183,7 +193,7 @@ class ExperimentRegistry:
         hashes of series.
         """
         with self._journal.own().lock:
-            return list(self._journal.index().by_hash(digest))
+            return list(self._journal.index().by_hash(text_of(digest, "digest")))
 
     def find_similar(self, reference: str | Mapping[str, float], tolerance: float) -> list[SimilarRun]:
         """Runs like a reference, the nearest first.
@@ -199,10 +209,10 @@ class ExperimentRegistry:
             index = self._journal.index()
             itself = None
             if isinstance(reference, str):
-                itself = self._row(reference)
+                itself = self._row(self._record(reference)["run_id"])
                 wanted: Mapping[str, float | None] = {name: getattr(itself, name) for name in ALIKE_BY}
             else:
-                wanted = reference_metrics(reference)
+                wanted = reference_metrics(mapping_of(reference, "reference"))
             rows = index.runs(RunFilter(), None, 0)
         others = (row for row in rows if itself is None or row.run_id != itself.run_id)
         return similar(others, wanted, tolerance)
@@ -215,7 +225,7 @@ class ExperimentRegistry:
         ``fingerprint`` (only what differs). ``None``: the run has no such value, or it is
         undefined for the reason in ``frame.attrs["undefined"][run_id][metric]``.
         """
-        if isinstance(runs, str):
+        if isinstance(runs, str) or not isinstance(runs, Iterable):
             raise RegistryError(f"runs are {runs!r}; expected a list of run ids")
         records = {run: self._record(run) for run in runs}
         manifests = {
@@ -231,25 +241,24 @@ class ExperimentRegistry:
 
     def _row(self, run_id: str) -> RunRow:
         index = self._journal.index()
-        row = index.run(run_id)
+        row = index.run(text_of(run_id, "run_id"))
         if row is None:
             self._record(run_id)  # raises, with the nearest id, for a run that is not there at all
             raise RegistryError(f"{run_id} is an earlier attempt; a later one of this run counts")
         return row
 
     def _record(self, run_id: str) -> dict[str, Any]:
-        """The record of a run's final attempt, or of the earlier one that ``run_id`` names."""
+        """The record of a run's final attempt, or of the one whose number ``run_id`` ends with."""
+        text_of(run_id, "run_id")
         with self._journal.own().lock:
             index = self._journal.index()
-            if index.run(run_id) is None:
-                batch_id, _, rest = run_id.partition("/")
-                name, _, number = rest.rpartition("#")
-                if not number.isdecimal():
-                    name = rest
-                for record in (
-                    self._journal.attempts(batch_id, name) if self._journal.exists(batch_id) else ()
-                ):
-                    if run_id == id_of(batch_id, name, record["attempt"]):
+            batch_id, _, name = run_id.partition("/")
+            if index.run(run_id) is None and self._journal.exists(batch_id):
+                for record in self._journal.registry.fold(batch_id).records([name]):
+                    return record
+                name, _, number = name.rpartition("#")
+                for record in self._journal.attempts(batch_id, name):
+                    if str(record["attempt"]) == number:
                         return record
             return index.record(run_id)
 
@@ -264,11 +273,11 @@ def _filter(
     batch: str | None,
 ) -> RunFilter:
     return RunFilter(
-        batch=batch,
-        strategy=strategy,
-        engine=engine,
+        batch=None if batch is None else text_of(batch, "batch"),
+        strategy=None if strategy is None else text_of(strategy, "strategy"),
+        engine=None if engine is None else text_of(engine, "engine"),
         status=None if status is None else word_of(RunStatus, status, "status"),
-        tag=tag,
+        tag=None if tag is None else text_of(tag, "tag"),
         since=None if since is None else moment_of(since, "since"),
         until=None if until is None else moment_of(until, "until"),
     )

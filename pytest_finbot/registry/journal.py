@@ -10,7 +10,7 @@ import os
 import platform
 import shutil
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,7 +28,13 @@ from pytest_finbot.registry.layout import MANIFEST, REMOVED, segments
 from pytest_finbot.registry.queries import utc_text
 from pytest_finbot.registry.records import record_to_json
 from pytest_finbot.registry.segments import Durability, read_segment
-from pytest_finbot.registry.submitted import check_name, record_of
+from pytest_finbot.registry.submitted import (
+    check_name,
+    mapping_of,
+    record_of,
+    text_of,
+    texts_of,
+)
 from pytest_finbot.registry.values import from_json, to_json
 
 if TYPE_CHECKING:
@@ -57,6 +63,8 @@ class _Mine:
     batches: dict[str, _Batch] = field(default_factory=dict)
     named: dict[str, tuple[str, set[str]]] = field(default_factory=dict)
     """Batches made for what is saved under their names, and the runs that they have."""
+    made: set[str] = field(default_factory=set)
+    """Every batch made for what is saved: only these are begun and ended by a :meth:`Journal.save`."""
     index: Index | None = None
 
 
@@ -64,6 +72,8 @@ class Journal:
     """A registry in a folder, as a script writes and reads it. Raises RegistryError throughout."""
 
     def __init__(self, url: str | Path, durability: Durability) -> None:
+        if not isinstance(url, str | Path) or not str(url).strip():
+            raise RegistryError(f"the registry is {url!r}; expected a folder, as '.finbot'")
         registry = open_registry(url, durability=durability)
         if not isinstance(registry, FilesRegistry):
             raise RegistryError(f"{type(registry).__name__} cannot be used from a script; name a folder")
@@ -109,33 +119,35 @@ class Journal:
     def create(
         self,
         name: str,
-        expected: Iterable[str] | None,
+        expected: list[str] | None,
         config: Mapping[str, Any] | None = None,
         description: str = "",
         provenance: Mapping[str, str] | None = None,
     ) -> str:
         """A new batch with its manifest and begin line; nothing is written unless all of it can be.
 
-        ``expected`` is ``None`` where each run begins as it is saved.
+        ``expected`` are names that have been checked; ``None`` where each run begins as it is saved.
         """
         check_name(name, "batch")
-        names = None if expected is None else _checked_names(expected)
         manifest = {
             "batch_name": name,
-            "description": _text(description, "description"),
+            "description": text_of(description, "description"),
             "durability": self._durability,
-            "provenance": {**_surroundings(), **_texts(provenance or {}, "provenance")},
-            "config": to_json(dict(config or {}), "config"),
+            "provenance": {
+                **_surroundings(),
+                **texts_of(provenance or {}, "provenance"),
+            },
+            "config": to_json(dict(mapping_of(config or {}, "config")), "config"),
             "common": {},
             "runs": [],
         }
         mine = self.own()
         with mine.lock:
             batch_id, at = self._create(manifest)
-            if names is None:
+            if expected is None:
                 return batch_id
             try:
-                begin = {"at": at, "expected": names, "deselected": 0}
+                begin = {"at": at, "expected": expected, "deselected": 0}
                 self._append(batch_id, self._batch(batch_id), "begin", begin)
             except RegistryError:
                 self._discard(batch_id)
@@ -161,9 +173,10 @@ class Journal:
         raise AssertionError("the last try returns or raises")
 
     def exists(self, batch_id: str) -> bool:
-        return is_batch_id(batch_id) and self._manifest_path(batch_id).is_file()
+        return isinstance(batch_id, str) and is_batch_id(batch_id) and self._manifest_path(batch_id).is_file()
 
     def config(self, batch_id: str) -> dict[str, Any]:
+        self.check_exists(batch_id)
         config = from_json(self.registry.manifest(batch_id).get("config") or {}, "config")
         if not isinstance(config, dict):
             raise RegistryError(f"config of {batch_id} is {config!r}, expected names with values")
@@ -171,6 +184,7 @@ class Journal:
 
     def check_exists(self, batch_id: str) -> None:
         """Raise RegistryError, with the nearest id, where there is no such batch."""
+        text_of(batch_id, "batch_id")
         if not self.exists(batch_id):
             self.registry.manifest(batch_id)
 
@@ -200,7 +214,7 @@ class Journal:
             batch = self._batch(batch_id)
             batch.known.update()
             at = max(_now(), batch.known.began or "")  # clocks of two machines differ
-            self._append(batch_id, batch, "cancel", {"at": at, "reason": _text(reason, "reason")})
+            self._append(batch_id, batch, "cancel", {"at": at, "reason": text_of(reason, "reason")})
 
     def remove(self, batch_id: str) -> None:
         """Remove a batch that is not running: its folder is gone at once, then its files."""
@@ -242,13 +256,26 @@ class Journal:
         with mine.lock:
             batch = self._batch(batch_id)
             batch.known.update()
-            if record.name not in batch.known.expected:
-                hint = did_you_mean(record.name, batch.known.expected)
-                raise RegistryError(f"run {record.name!r} was not expected in batch {batch_id}{hint}")
+            _check_expected(batch_id, batch, record.name)
             return self._record(batch_id, batch, record, extra)
 
+    def check_saved(self, batch_id: str, name: str) -> None:
+        """Raise RegistryError where :meth:`save` would not take a run of that name."""
+        mine = self.own()
+        with mine.lock:
+            batch = self._batch(batch_id)
+            batch.known.update()
+            if batch_id not in mine.made:
+                _check_expected(batch_id, batch, name)
+
     def save(self, batch_id: str, given: RunRecord | Mapping[str, Any]) -> str:
-        """Record one attempt at a run that the batch owes from now on, if it did not before."""
+        """Record one attempt at a run that the batch owes from now on, if it did not before.
+
+        In a batch that this process did not make for what it saves, as :meth:`add`: what others
+        began is neither made longer nor ended.
+        """
+        if batch_id not in self.own().made:
+            return self.add(batch_id, given)
         record, extra = record_of(given, batch_id)
         mine = self.own()
         with mine.lock:
@@ -277,9 +304,11 @@ class Journal:
             else:
                 self.forget(batch_id)
                 batch_id, names = self.create(batch_name, None), set()
+                mine.made.add(batch_id)
                 try:
                     identity = self.save(batch_id, given)
                 except RegistryError:
+                    mine.made.discard(batch_id)
                     self._discard(batch_id)
                     raise
                 mine.named[batch_name] = batch_id, names
@@ -298,6 +327,7 @@ class Journal:
     def attempts(self, batch_id: str, name: str) -> list[dict[str, Any]]:
         """Every record of a run that is not deleted, the one that counts last."""
         self.check_exists(batch_id)
+        text_of(name, "name")
         found: list[tuple[int, bool, str, dict[str, Any]]] = []
         deleted = 0
         for path in segments(self.registry.batch_folder(batch_id)):
@@ -351,35 +381,18 @@ class Journal:
             batch.begun = str(payload["at"])
 
 
+def _check_expected(batch_id: str, batch: _Batch, name: str) -> None:
+    if name not in batch.known.expected:
+        hint = did_you_mean(name, batch.known.expected)
+        raise RegistryError(f"run {name!r} was not expected in batch {batch_id}{hint}")
+
+
 def _now() -> str:
     return utc_text(datetime.now(UTC))
 
 
 def _after(at: str | None) -> str:
     return "" if at is None else utc_text(datetime.fromisoformat(at) + timedelta(milliseconds=1))
-
-
-def _checked_names(expected: Iterable[str]) -> list[str]:
-    if isinstance(expected, str):
-        raise RegistryError(f"expected is {expected!r}; expected a list of names")
-    names = list(expected)
-    seen = set()
-    for name in names:
-        check_name(name, "run")
-        if name in seen:
-            raise RegistryError(f"run {name!r} is expected twice; names of a batch's runs are unique")
-        seen.add(name)
-    return names
-
-
-def _text(value: Any, what: str) -> str:
-    if not isinstance(value, str):
-        raise RegistryError(f"{what} is {value!r}; expected text")
-    return value
-
-
-def _texts(values: Mapping[str, str], what: str) -> dict[str, str]:
-    return {_text(key, f"a key of {what}"): _text(value, f"{what}.{key}") for key, value in values.items()}
 
 
 def _surroundings() -> dict[str, str]:

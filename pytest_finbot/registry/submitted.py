@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from typing import Any, Final, TypeVar
 
@@ -22,9 +22,17 @@ from pytest_finbot.registry.values import to_json
 PARAMS: Final = "params"
 """Key of a record's line under which its parameters are, as :func:`~.values.to_json` writes them."""
 LONGEST_NAME: Final = 200
+LARGEST_INTEGER: Final = 2**53
+"""Of a metric: beyond it a float64 loses digits, and with it tables and readers of JSON."""
 
 _FIELDS: Final = frozenset(field.name for field in dataclasses.fields(RunRecord))
+_TEXTS: Final = ("worker", "engine", "strategy", "bundle", "start_date", "end_date", "run_id", "compared_at")
+_WHOLE: Final = ("seed", "peak_rss", "rejected_orders")
+_MAPPINGS: Final = ("fingerprint", "undefined_metrics", "counts", "tables", "comparison")
 _NUMBER_OF_ATTEMPT = re.compile(r"#\d+\Z", re.ASCII)
+_BEYOND: Final = "beyond the years 1 to 9999"
+_EAST: Final = timezone(timedelta(hours=14))
+_WEST: Final = timezone(timedelta(hours=-12))
 _Word = TypeVar("_Word", bound=StrEnum)
 
 
@@ -36,6 +44,8 @@ def record_of(given: RunRecord | Mapping[str, Any], batch_id: str) -> tuple[RunR
     said. Raises RegistryError that names the key for what cannot be recorded, and for the
     record of another batch.
     """
+    if not isinstance(given, RunRecord | Mapping):
+        raise RegistryError(f"a run is {given!r}; expected a RunRecord, or its fields by name")
     plain = record_to_json(given) if isinstance(given, RunRecord) else dict(given)
     name = plain.get("name")
     check_name(name, "run")
@@ -45,15 +55,20 @@ def record_of(given: RunRecord | Mapping[str, Any], batch_id: str) -> tuple[RunR
         raise RegistryError(f"{where} is a record of batch {plain['batch_id']}, not of {batch_id}")
     extra = {}
     if PARAMS in plain:
-        extra[PARAMS] = to_json(dict(plain.pop(PARAMS)), f"{where}: params")
+        extra[PARAMS] = to_json(dict(mapping_of(plain.pop(PARAMS), f"{where}: params")), f"{where}: params")
+    _check_types(plain, where)
     plain["status"] = word_of(RunStatus, plain.get("status"), f"{where}: status")
     plain |= _times(plain, where)
     plain["metrics"] = _metrics(plain.get("metrics") or {}, where)
     plain["error"] = _error(plain.get("error"), where)
+    if plain["error"] is not None and plain["status"] is RunStatus.SUCCESS:
+        raise RegistryError(
+            f"{where}: status is 'success' and it has an error; expected 'failed', or no error"
+        )
     plain["attempt"] = _attempt(plain.get("attempt"), where)
     plain["worker"] = plain.get("worker") or "script"
     for key in ("tags", "warnings", "artifacts"):
-        plain[key] = _texts(plain.get(key) or (), f"{where}: {key}")
+        plain[key] = _texts(plain.get(key), f"{where}: {key}")
     return record_from_json({**plain, "batch_id": batch_id, "run_id": ""}), extra
 
 
@@ -82,6 +97,20 @@ def check_name(name: Any, what: str) -> None:
         raise RegistryError(f"{name[:LONGEST_NAME]!r} cannot name a {what}; {expected}")
 
 
+def checked_names(expected: Iterable[str]) -> list[str]:
+    """Names of the runs that a batch expects, each once; raises RegistryError for others."""
+    if isinstance(expected, str) or not isinstance(expected, Iterable):
+        raise RegistryError(f"expected is {expected!r}; expected a list of names")
+    names = list(expected)
+    seen = set()
+    for name in names:
+        check_name(name, "run")
+        if name in seen:
+            raise RegistryError(f"run {name!r} is expected twice; names of a batch's runs are unique")
+        seen.add(name)
+    return names
+
+
 def word_of(kind: type[_Word], value: Any, what: str) -> _Word:
     """``value`` as one of the words of ``kind``; raises RegistryError with the nearest one."""
     words = [str(word) for word in kind]
@@ -97,9 +126,60 @@ def moment_of(value: Any, what: str) -> datetime:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError as error:
         raise RegistryError(f"{what} is {value!r}, which is no time in ISO 8601") from error
-    if not isinstance(moment, datetime):
+    if not isinstance(moment, datetime) or moment != moment:
         raise RegistryError(f"{what} is {value!r}; expected a datetime")
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise RegistryError(f"{what} is {value!r}, which in UTC is {_BEYOND}") from error
+
+
+def text_of(value: Any, what: str) -> str:
+    """``value`` if it is text that can be written as UTF-8; else raises RegistryError."""
+    if not isinstance(value, str):
+        raise RegistryError(f"{what} is {value!r}; expected text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise RegistryError(f"{what} is {value!r}, which has half a character; expected text") from error
+    return value
+
+
+def mapping_of(value: Any, what: str) -> Mapping[str, Any]:
+    """``value`` if it is names with values; else raises RegistryError."""
+    if not isinstance(value, Mapping):
+        raise RegistryError(f"{what} are {value!r}; expected names with values")
+    return value
+
+
+def texts_of(value: Any, what: str) -> dict[str, str]:
+    """``value`` if it is texts by name; else raises RegistryError."""
+    given = mapping_of(value, what)
+    return {text_of(key, f"a key of {what}"): text_of(text, f"{what}.{key}") for key, text in given.items()}
+
+
+def _check_types(plain: dict[str, Any], where: str) -> None:
+    """Check what is taken as it is; NumPy's whole numbers become Python's."""
+    for key in _TEXTS:
+        if plain.get(key) is not None:
+            text_of(plain[key], f"{where}: {key}")
+        else:
+            plain.pop(key, None)  # its default
+    for key in _WHOLE:
+        value = plain.get(key)
+        if isinstance(value, np.integer):
+            value = plain[key] = int(value)
+        if value is None:
+            plain.pop(key, None)
+        elif not isinstance(value, int) or isinstance(value, bool):
+            raise RegistryError(f"{where}: {key} is {value!r}; expected a whole number, or None")
+    for key in _MAPPINGS:
+        if plain.get(key) is None:
+            plain.pop(key, None)
+        else:
+            mapping_of(plain[key], f"{where}: {key}")
+    for name, reason in plain.get("undefined_metrics", {}).items():
+        text_of(reason, f"{where}: undefined_metrics.{name}")
 
 
 def _check_keys(plain: Mapping[str, Any], where: str) -> None:
@@ -117,15 +197,21 @@ def _times(plain: Mapping[str, Any], where: str) -> dict[str, Any]:
         seconds = number_of(seconds, f"{where}: seconds")
         if not isinstance(seconds, int | float) or seconds < 0:
             raise RegistryError(f"{where}: seconds is {seconds!r}; expected a number from 0 on")
-    begin = moment_of(started, f"{where}: started_at") if started else None
-    if finished:
-        end = moment_of(finished, f"{where}: finished_at")
-    elif begin is not None and seconds is not None:
-        end = begin + timedelta(seconds=seconds)
-    else:
-        end = datetime.now(UTC)
-    if begin is None:
-        begin = end - timedelta(seconds=seconds or 0)
+    begin = moment_of(started, f"{where}: started_at") if started not in (None, "") else None
+    end = moment_of(finished, f"{where}: finished_at") if finished not in (None, "") else None
+    try:
+        if end is None:
+            end = datetime.now(UTC)
+            if begin is not None and seconds is not None:
+                end = begin + timedelta(seconds=seconds)
+        if begin is None:
+            begin = end - timedelta(seconds=seconds or 0)
+        # The last hours of the calendar: whoever asks for a time shifts it to its own zone.
+        for moment in (begin, end):
+            moment.astimezone(_EAST), moment.astimezone(_WEST)
+    except OverflowError as error:
+        times = f"started_at {started!r}, finished_at {finished!r} and seconds {seconds!r}"
+        raise RegistryError(f"{where}: {times} are {_BEYOND} somewhere on Earth") from error
     if seconds is None:
         seconds = max((end - begin).total_seconds(), 0.0)
     return {"started_at": utc_text(begin), "finished_at": utc_text(end), "seconds": float(seconds)}
@@ -143,7 +229,11 @@ def number_of(value: Any, what: str) -> Any:
         return value
     if isinstance(value, np.generic):
         value = value.item()
-    if value is None or isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+    if value is None or isinstance(value, str):
+        return None if value is None else text_of(value, what)
+    if isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > LARGEST_INTEGER:
+            raise RegistryError(f"{what} is beyond ±2**53, where digits are lost; make it a float, or text")
         return value
     if isinstance(value, float) and math.isfinite(value):
         return float(value)
@@ -173,9 +263,11 @@ def _error(error: Any, where: str) -> dict[str, Any] | None:
 
 
 def _texts(values: Any, what: str) -> list[str]:
-    if isinstance(values, str) or not all(isinstance(value, str) for value in values):
+    if values is None:
+        return []
+    if not isinstance(values, list | tuple) or not all(isinstance(value, str) for value in values):
         raise RegistryError(f"{what} are {values!r}; expected a list of texts")
-    return list(values)
+    return [text_of(value, what) for value in values]
 
 
 def _attempt(attempt: Any, where: str) -> int:

@@ -394,6 +394,22 @@ def test_what_cannot_be_kept_is_refused_before_anything_is_written(registry, roo
         ({"started_at": "noon"}, "started_at is 'noon'"),
         ({"tags": "core"}, "tags are 'core'; expected a list of texts"),
         ({"batch_id": "batch-20260301T080000Z-000000"}, "is a record of batch .*-000000, not of"),
+        ({"tags": ["\ud800"]}, "tags is .*, which has half a character"),
+        ({"strategy": 3}, "strategy is 3; expected text"),
+        ({"engine": "\udc80"}, "engine is .*, which has half a character"),
+        ({"seed": "7"}, "seed is '7'; expected a whole number, or None"),
+        ({"seed": True}, "seed is True; expected a whole number"),
+        ({"peak_rss": 1.5}, "peak_rss is 1.5; expected a whole number"),
+        ({"params": [1]}, r"params are \[1\]; expected names with values"),
+        ({"fingerprint": "x"}, "fingerprint are 'x'; expected names with values"),
+        ({"undefined_metrics": {"cagr": 3}}, "undefined_metrics.cagr is 3; expected text"),
+        ({"error": "no price"}, "status is 'success' and it has an error; expected 'failed'"),
+        ({"metrics": {"trades": 2**53 + 1}}, "metrics.trades is beyond .2.*53"),
+        ({"metrics": {"trades": -(2**53) - 1}}, "metrics.trades is beyond .2.*53"),
+        ({"started_at": "9999-12-31T23:59:59"}, "started_at '9999-12-31T23:59:59', .* beyond the years"),
+        ({"started_at": "0001-01-01T00:00:00+14:00"}, "started_at is '0001-.*, which in UTC is beyond"),
+        ({"finished_at": "2026-01-01", "seconds": 1e30}, "seconds 1e[+]30 are beyond the years"),
+        ({"started_at": 5}, "started_at is 5; expected a datetime"),
         ({"series": "ab" * 32}, "refers to series that this registry does not have"),
     ],
 )  # fmt: skip
@@ -405,6 +421,55 @@ def test_a_result_that_cannot_be_recorded_is_refused_and_nothing_is_written(regi
     assert files(root) == before
     succeed(registry, batch_id, "sixty_forty")  # and the segment is none the worse
     assert registry.get_batch(batch_id).success == 1
+
+
+def test_the_largest_whole_number_without_loss_is_kept(registry):
+    batch_id = registry.create_batch("core", ["a"])
+    metrics = {"up": 2**53, "down": -(2**53)}
+    registry.add_item_result(batch_id, {"name": "a", "status": "success", "metrics": metrics, "seed": 2**60})
+    (record,) = registry.get_attempts(batch_id, "a")
+    assert (record.metrics, record.seed) == (metrics, 2**60)
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda registry, batch_id: registry.get_batch(None), "batch_id is None; expected text"),
+        (lambda registry, batch_id: registry.get_config(3), "batch_id is 3; expected text"),
+        (lambda registry, batch_id: registry.complete_batch(None), "batch_id is None; expected text"),
+        (lambda registry, batch_id: registry.update_status(None, "cancelled"), "batch_id is None"),
+        (lambda registry, batch_id: registry.delete(None), "batch_id is None"),
+        (lambda registry, batch_id: registry.get_failed_items(b"x"), "batch_id is b'x'; expected text"),
+        (lambda registry, batch_id: registry.get_error_summary(None), "batch_id is None"),
+        (lambda registry, batch_id: registry.get_attempts(None, "a"), "batch_id is None"),
+        (lambda registry, batch_id: registry.get_attempts(batch_id, None), "name is None; expected text"),
+        (
+            lambda registry, batch_id: registry.add_item_result(None, {"name": "a", "status": "success"}),
+            "None",
+        ),
+        (
+            lambda registry, batch_id: registry.add_item_result(batch_id, None),
+            "a run is None; expected a Run",
+        ),
+        (lambda registry, batch_id: registry.list_batches(name=3), "name is 3; expected text"),
+        (lambda registry, batch_id: registry.count(name=3), "name is 3; expected text"),
+        (lambda registry, batch_id: registry.create_batch("x", None), "expected is None; expected a list"),
+        (lambda registry, batch_id: registry.create_batch("x", ["a"], [1]), "config are .*expected names"),
+    ],
+)
+def test_values_of_a_wrong_type_are_refused_in_one_message(registry, ask, said):
+    batch_id = registry.create_batch("core", ["a"])
+    with pytest.raises(RegistryError, match=said):
+        ask(registry, batch_id)
+    assert registry.batch_exists(None) is False
+
+
+@pytest.mark.parametrize("folder", ["", "  ", None, 3])
+def test_a_registry_is_in_a_folder_that_has_a_name(tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RegistryError, match=r"expected a folder, as '\.finbot'"):
+        BatchRegistry(folder)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_numpy_numbers_are_recorded_as_numbers(registry):
@@ -475,7 +540,7 @@ def test_a_newer_version_is_refused_with_a_clear_message_and_hides_no_other(regi
 
 def test_a_registry_of_a_newer_version_is_refused(tmp_path):
     (tmp_path / "registry.json").write_text('{"format": "finbot-registry", "version": 2}')
-    with pytest.raises(RegistryError, match="has version 3, this pytest-finbot reads up to 2"):
+    with pytest.raises(RegistryError, match="has version 2, this pytest-finbot reads up to 1"):
         BatchRegistry(tmp_path)
 
 

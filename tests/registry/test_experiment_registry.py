@@ -161,14 +161,35 @@ def test_a_batch_is_chosen_by_name_or_by_id(registry, root):
         assert [(row.name, row.expected, row.status) for row in batches.list_batches()] == [
             ("study", 2, "completed")
         ]
-        own = batches.create_batch("own", ["x"])
-        assert registry.save(experiment("y"), batch=own) == f"{own}/y"
-        assert batches.get_batch(own).expected == 2
-    assert (registry.load(named).attempt, registry.load(again).attempt) == (1, 2)
+    assert (registry.load(f"{named}#1").attempt, registry.load(again).attempt) == (1, 2)
+    assert registry.save(experiment("c"), batch=batch_of(named)) == f"{batch_of(named)}/c"
     with pytest.raises(RegistryError, match="there is no batch batch-20260301T080000Z-000000"):
         registry.save(experiment("a"), batch="batch-20260301T080000Z-000000")
     with pytest.raises(RegistryError, match="'a/b' cannot name a batch"):
         registry.save(experiment("a"), batch="a/b")
+
+
+def test_a_batch_of_somebody_else_takes_only_what_it_expects_and_is_not_ended(registry, root):
+    with BatchRegistry(root) as batches:
+        own = batches.create_batch("own", ["sixty_forty", "momentum"])
+        before = files(root)
+        with pytest.raises(
+            RegistryError, match=f"'momentun' was not expected in batch {own}; did you mean 'momentum'"
+        ):
+            registry.save(experiment("momentun", series={"nav": [1.0]}), batch=own)
+        assert files(root) == before
+        assert registry.save(experiment("momentum"), batch=own) == f"{own}/momentum"
+        row = batches.get_batch(own)
+        assert (row.status, row.expected, row.recorded) == (BatchStatus.RUNNING, 2, 1)
+        kinds = [
+            line.split(b'"kind":"')[1].split(b'"')[0]
+            for path in root.rglob(f"{own}/*.jsonl")
+            for line in path.read_bytes().splitlines()
+        ]
+        assert sorted(kinds) == [b"begin", b"run"]
+    mine = registry.save(experiment("a"))
+    with ExperimentRegistry(root) as other, pytest.raises(RegistryError, match="'b' was not expected"):
+        other.save(experiment("b"), batch=batch_of(mine))
 
 
 def test_a_cancelled_batch_stays_cancelled(registry, root):
@@ -204,7 +225,27 @@ def test_a_record_of_another_registry_is_saved_as_it_is(registry, tmp_path):
         ({"status": "done"}, "status is 'done'; expected success, failed"),
         ({"tags": "core"}, "tags are 'core'"),
         ({"name": "a/b"}, "'a/b' cannot name a run"),
-        ({"seed": Unknown()}, "seed is of type Unknown, which JSON does not know"),
+        ({"seed": Unknown()}, "seed is .*Unknown.*; expected a whole number, or None"),
+        ({"seed": "7"}, "run 'a': seed is '7'; expected a whole number, or None"),
+        ({"strategy": 3}, "run 'a': strategy is 3; expected text"),
+        ({"engine": None}, "run 'a': engine is None; expected text"),
+        ({"name": None}, "the name of a run is None"),
+        ({"tags": 3}, "tags are 3; expected a list of texts"),
+        ({"tags": ["a", 3]}, r"tags are \['a', 3\]; expected a list of texts"),
+        ({"tags": ["\ud800"]}, "which has half a character"),
+        ({"params": 3}, "params are 3; expected names with values"),
+        ({"error": "no price"}, "status is 'success' and it has an error"),
+        ({"metrics": {"trades": 2**60}}, "metrics.trades is beyond"),
+        ({"started_at": "9999-12-31T23:59:59"}, "beyond the years 1 to 9999"),
+        ({"started_at": "0001-01-01T00:00:00+14:00"}, "beyond the years 1 to 9999"),
+        ({"started_at": pd.NaT}, "started_at is NaT; expected a datetime"),
+        ({"series": [1.0]}, "series are .*; expected names with values"),
+        ({"series": {1: [1.0]}}, "a name of series is 1; expected text"),
+        ({"series": {"nav": [1, "x"]}}, "series.nav has 1 among values of another type"),
+        ({"series": {"nav": [1.5, True]}}, "series.nav has 1.5 among values of another type"),
+        ({"series": {"nav": [b"x", "y"]}}, "series.nav has b'x' among values of another type"),
+        ({"series": {"nav": [[1.0], [1.0, 2.0]]}}, "series.nav makes no column"),
+        ({"series": {"asset": ["\ud800"]}}, "series.asset is .*, which has half a character"),
         ({"series": {"nav": [1.0], "cash": [1.0, 2.0]}}, "columns nav, cash have different lengths"),
         ({"series": {"nav": [1j]}}, "column 'nav' has dtype complex128"),
         ({"series": {"nav": [[1.0]]}}, "column 'nav' has shape"),
@@ -440,12 +481,39 @@ def test_an_earlier_attempt_is_loaded_and_is_not_what_is_deleted(registry, root)
         for status in ("failed", "success"):
             batches.add_item_result(batch_id, {"name": "a", "status": status})
         batches.complete_batch(batch_id)
-    assert registry.load(f"{batch_id}/a").status == "failed"
+    # As in the command, a run is its final record; an attempt is asked for by its number.
+    assert registry.load(f"{batch_id}/a").status == "success"
+    assert registry.load(f"{batch_id}/a#1").status == "failed"
     assert registry.load(f"{batch_id}/a#2").status == "success"
     with pytest.raises(RegistryError, match="is an earlier attempt; a later one of this run counts"):
         registry.delete(f"{batch_id}/a")
     with pytest.raises(RegistryError, match="there is no run"):
         registry.load(f"{batch_id}/a#3")
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (lambda registry: registry.load(None), "run_id is None; expected text"),
+        (lambda registry: registry.load_params(3), "run_id is 3; expected text"),
+        (lambda registry: registry.load_series(None), "run_id is None"),
+        (lambda registry: registry.delete(None), "run_id is None"),
+        (lambda registry: registry.find_by_hash(None), "digest is None; expected text"),
+        (lambda registry: registry.find_similar(None, 0.1), "reference are None; expected names"),
+        (lambda registry: registry.compare([None]), "run_id is None"),
+        (lambda registry: registry.compare(None), "runs are None; expected a list"),
+        (lambda registry: registry.list_runs(strategy=3), "strategy is 3; expected text"),
+        (lambda registry: registry.list_runs(batch=3), "batch is 3; expected text"),
+        (lambda registry: registry.count(tag=3), "tag is 3; expected text"),
+        (lambda registry: registry.save(None), "a run is None; expected an Experiment"),
+        (lambda registry: registry.save(experiment("a"), batch=3), "batch is 3; expected text"),
+        (lambda registry: ExperimentRegistry(""), "the registry is ''; expected a folder"),
+    ],
+)
+def test_values_of_a_wrong_type_are_refused_in_one_message(registry, ask, said):
+    registry.save(experiment("a"))
+    with pytest.raises(RegistryError, match=said):
+        ask(registry)
 
 
 # ------------------------------------------------------------------------------- processes
