@@ -100,7 +100,7 @@ def number(value: object, spelling: str) -> str | None:
     from decimal import Decimal
 
     sign = "+" if spelling.startswith("+") else ""
-    return f"{value:{sign}.6g}" if isinstance(value, float) else f"{Decimal(value):{sign}.6g}"
+    return f"{value:{sign}.6g}" if isinstance(value, float) else f"{Decimal(value).normalize():{sign}.6g}"
 
 
 def short_commit(commit: str) -> str:

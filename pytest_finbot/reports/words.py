@@ -69,7 +69,7 @@ def metric(value: Any, name: str) -> str:
     if not abs(value) < _HUGE:
         # Three hundred digits tell less than two and a power of ten. A whole number may be too
         # large for a float, and a decimal has room.
-        return f"{value:.6g}" if isinstance(value, float) else f"{Decimal(value):.6g}"
+        return f"{value:.6g}" if isinstance(value, float) else f"{Decimal(value).normalize():.6g}"
     unit = METRIC_KINDS[name].unit if name in METRIC_KINDS else None
     spell = {Unit.CURRENCY: money, Unit.FRACTION: percent, Unit.RATIO: ratio, Unit.COUNT: count}
     return spell[unit](value) if unit in spell else str(value)

@@ -21,13 +21,14 @@ FIELDS = {
 }
 
 
-def manifested(root, stamp, chance, name="core", created_at=None):
+def manifested(root, stamp, chance, name="core", created_at=None, **more):
     """A batch as another day left it, with one success."""
     batch_id = f"batch-{stamp}Z-{chance}"
     moment = datetime.strptime(stamp, "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
     at = created_at or moment.isoformat(timespec="milliseconds")
     registry = open_registry(root)
-    registry.create_batch({"batch_id": batch_id, "batch_name": name, "created_at": at, "provenance": {}})
+    manifest = {"batch_id": batch_id, "batch_name": name, "created_at": at, "provenance": {}, **more}
+    registry.create_batch(manifest)
     writer = registry.open_writer(batch_id, "main")
     writer.append("begin", {"at": at, "expected": ["a"], "deselected": 0})
     writer.append("run", {"name": "a", "status": "success", "attempt": 1, "finished_at": at})
@@ -45,6 +46,40 @@ def damage(root, batch_id):
 
 
 # ---------------------------------------------------------------------------------- list
+
+
+@pytest.mark.parametrize("option", ["--limit", "--offset"])
+@pytest.mark.parametrize("command", ["batches", "runs"])
+def test_a_number_that_no_page_has_is_refused(ask, record, command, option):
+    record(a="success")
+    asked = ask(command, "list", option, "99999999999999999999")
+    assert asked.status == 2
+    assert "is not in the range 0<=x<=2147483647" in asked.err
+
+
+def test_the_commit_of_a_changed_tree_is_marked(ask, root):
+    dirty = {"git commit": "3f9c1a7e5b2d", "git dirty": "yes"}
+    batch_id = manifested(root, "20260102T120000", "aaaaaa", provenance=dirty)
+    assert ask("batches", "list").row(batch_id)[-1] == "3f9c1a7e5b+"
+    assert ask("batches", "list", "--json").document["batches"][0]["commit"] == "3f9c1a7e5b2d+"
+    assert ask("runs", "list", "--json").document["runs"][0]["commit"] == "3f9c1a7e5b2d+"
+    assert "commit   3f9c1a7e5b2d+\n" in ask("runs", "show", "last/a").out
+
+
+@pytest.mark.parametrize(
+    "odd", [{"provenance": True}, {"runs": 1}, {"common": None, "runs": [{"name": "a"}]}]
+)
+def test_a_manifest_of_odd_values_hides_nothing(ask, root, odd):
+    good = manifested(root, "20260102T120000", "aaaaaa")
+    bad = manifested(root, "20260103T120000", "bbbbbb", **odd)
+    listed = ask("batches", "list")
+    assert listed.status == 0
+    assert (listed.row(good)[2], listed.row(bad)[2]) == ("completed", "completed")
+    assert f"finbot: problem: {bad}/manifest.json: {next(iter(odd))} is " in listed.err
+    for words in (("batches", "show", bad), ("runs", "show", f"{bad}/a"), ("watch", bad, "--once")):
+        asked = ask(*words)
+        assert (asked.status, "Traceback" in asked.err) == (0, False)
+    assert ask("batches", "stats").status == 0
 
 
 def test_batches_are_listed_newest_first_with_their_counts(ask, record):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import json
 
 import pytest
 
@@ -296,6 +297,134 @@ def test_a_history_has_each_move_with_its_cause_and_counts_what_did_not_move(ask
         [99.0],
         [7.0],
     ]
+
+
+def test_a_history_says_first_only_of_the_first_record(ask, record):
+    for day, nav in enumerate((100.0, 101.0, 102.0), start=1):
+        record(a=at_nav(nav, day))
+    record("other", a=at_nav(7.0, 4))
+    asked = ask("runs", "history", "a", "--limit", "3")
+    assert "  1 earlier records not shown" in asked.out
+    assert asked.out.count("earlier records not shown") == 1
+    assert asked.row("2026-01-02")[1:3] == ["101.00", NOTHING]
+    assert asked.row("2026-01-04")[1:3] == ["7.00", "first"]
+    assert [
+        history["earlier"]
+        for history in ask("runs", "history", "a", "--limit", "3", "--json").document["histories"]
+    ] == [1, 0]
+    whole = ask("runs", "history", "a", "--limit", "4")
+    assert "not shown" not in whole.out
+    assert whole.row("2026-01-01")[2] == "first"
+
+
+def test_a_history_of_texts_has_them_and_draws_nothing(ask, record):
+    for day, regime in enumerate(("calm", "calm", "wild", 2.0), start=1):
+        record(a={**at_nav(100.0, day), "metrics": {"regime": regime}})
+    asked = ask("runs", "history", "a", "--metric", "regime")
+    assert asked.status == 0
+    assert asked.row("2026-01-01")[1:] == ["calm", "first", "3f9c1a7e5b", "1", NOTHING]
+    assert asked.row("2026-01-03")[1:3] == ["wild", "another text"]
+    assert asked.row("2026-01-04")[1:3] == ["2.0", "another text"]
+    assert not set("▁▂▃▄▅▆▇█") & set(asked.out)
+    values = ask("runs", "history", "a", "--metric", "regime", "--json").document["histories"][0]["values"]
+    assert values == ["calm", "calm", "wild", 2.0]
+
+
+def planned(root, stamp, chance, day, costs):
+    """A batch whose manifest has a plan, as a pytest session leaves it."""
+    registry = open_registry(root)
+    batch_id = f"batch-{stamp}Z-{chance}"
+    run = {"name": "a", "engine": "portfolio", "strategy": "fixed_weights"}
+    registry.create_batch(
+        {
+            "batch_id": batch_id,
+            "batch_name": "core",
+            "created_at": f"2026-01-{day:02}T12:00:00.000+00:00",
+            "provenance": {},
+            "common": {"costs": costs},
+            "runs": [run],
+        }
+    )
+    at = f"2026-01-{day:02}T12:00:00.000+00:00"
+    writer = registry.open_writer(batch_id, "main")
+    writer.append("begin", {"at": at, "expected": ["a"], "deselected": 0})
+    record = {**at_nav(100.0 + day, day), "name": "a", "batch_id": batch_id, "attempt": 1, "finished_at": at}
+    writer.append("run", {**record, "run_id": f"{batch_id}/a"})
+    writer.close()
+    return batch_id
+
+
+def test_a_manifest_that_cannot_be_used_is_one_message_by_its_batch(ask, record, root):
+    record(a=at_nav(90.0, 1))
+    bad = planned(root, "20260102T120000", "aaaaaa", 2, {"commission_per_shar~": 1.0})
+    said = f"manifest of {bad} cannot be used: "
+    asked = ask("runs", "compare", "last/a", f"{bad}/a")
+    assert asked.status == 4
+    assert asked.err.count("\n") == 1
+    assert f"finbot: {said}" in asked.err
+    assert "commission_per_shar~" in asked.err
+    for words in (("runs", "show", f"{bad}/a"), ("runs", "history", "a")):
+        asked = ask(*words)
+        assert asked.status == 0
+        assert asked.err.count(f"finbot: problem: {said}") == 1
+    assert ask("batches", "show", bad).status == 0
+    assert ask("runs", "list").status == 0
+
+
+def test_values_of_odd_types_are_shown_or_named_and_break_nothing(ask, record, root):
+    batch_id = record(b="success")
+    batch = open_registry(root).batch_folder(batch_id)
+    odd = {
+        "tags": -1,
+        "seconds": [1],
+        "error": 99,
+        "phases": 3,
+        "checks": [1],
+        "metrics": {"x": "calm", "lots": 10**400},
+    }
+    odd |= {"fingerprint": 1, "tables": 5, "artifacts": [1], "warnings": {}, "peak_rss": "much"}
+    line = {"v": 1, "kind": "run", "name": "b", "status": "failed", "attempt": 2, **odd}
+    line |= {"started_at": "2026-01-01T00:00:00.000+00:00", "finished_at": "2026-01-01T00:00:00.000+00:00"}
+    (batch / "gw9-00000000.jsonl").write_text(json.dumps(line) + "\n")
+    shown = ask("runs", "show", "last/b")
+    assert shown.status == 0
+    for key in odd.keys() - {"metrics"}:
+        assert f"{key} is " in shown.err
+    assert shown.row("x")[1] == "calm"
+    assert shown.row("lots")[1] == "1e+400"
+    assert ask("runs", "show", "last/b", "--json").document["record"]["tags"] == -1
+    for words in (("runs", "list"), ("runs", "history", "b", "--metric", "x"), ("batches", "list")):
+        assert ask(*words).status == 0
+    assert ask("batches", "show", "last").status == 0
+
+
+def test_numbers_of_more_than_15_digits_are_shown_in_powers_of_ten(ask, record):
+    huge = {"final_nav": 1e300, "total_return": -2.5e17, "sharpe": 1e15}
+    batch_id = record(a={"status": "success", "metrics": huge}, b={"status": "success", "metrics": METRICS})
+    assert ask("runs", "list").row(f"{batch_id}/a")[-4:] == ["1e+300", "-2.5e+17", "1e+15", NOTHING]
+    asked = ask("runs", "show", "last/a")
+    assert asked.row("final_nav")[1] == "1e+300"
+    assert asked.row("total_return")[1] == "-2.5e+17"
+    assert ask("runs", "compare", "last/a", "last/b").status == 0
+
+
+def test_only_final_records_are_compared_and_that_is_said(ask, root):
+    batch_id = planned(root, "20260102T120000", "aaaaaa", 2, {})
+    registry = open_registry(root)
+    writer = registry.open_writer(batch_id, "main")
+    at = "2026-01-02T13:00:00.000+00:00"
+    again = {"name": "a", "status": "success", "attempt": 2, "finished_at": at, "batch_id": batch_id}
+    writer.append("run", {**again, "run_id": f"{batch_id}/a", "metrics": METRICS, "started_at": at})
+    writer.append("run", {**again, "run_id": f"{batch_id}/b", "name": "b", "metrics": METRICS})
+    writer.append("begin", {"at": at, "expected": ["b"], "deselected": 1})
+    writer.close()
+    for words in (("compare", "last/a#1", "last/b"), ("similar", "last/a#1")):
+        asked = ask("runs", *words)
+        assert asked.status == 4
+        assert "only final records are compared" in asked.err
+        assert f"that of a in {batch_id} is attempt 2" in asked.err
+    assert ask("runs", "similar", "last/b#2", "--json").document["reference"] == f"{batch_id}/b"
+    assert "no run" in ask("runs", "similar", "last/c#1").err
 
 
 def test_a_history_of_what_there_is_not(ask, record):

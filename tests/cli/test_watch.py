@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -193,3 +194,15 @@ def test_a_batch_that_is_gone_meanwhile_is_told(root, ask, record, registry):
     asked = ask("watch", batch_id)
     assert asked.status == 4
     assert f"there is no batch {batch_id}" in asked.err
+
+
+def test_when_all_is_recorded_no_time_is_left_and_the_end_is_not_waited_for(root):
+    registry, batch_id, hold, writer = begun(root, "a")
+    progress = Progress(registry, batch_id, ALWAYS)
+    writer.append("run", run("a", 3))
+    seen = progress.look()
+    assert (seen.over, seen.not_run, seen.seconds_left) == (False, 0, None)
+    writer.append("end", {"at": at(4), "exitstatus": 0})
+    threading.Timer(0.2, hold.release).start()
+    progress.wait(3600)  # comes back as soon as nobody is at work any more
+    assert progress.look().over

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -119,7 +120,7 @@ def statistics(
         batches_by_status={row[0]: row[1] for row in sorted(grouped)},
         error_categories=_summed(connection, "error_categories", where),
         verdicts=_summed(connection, "verdicts", where),
-        run_seconds=float(seconds),
+        run_seconds=min(float(seconds), sys.float_info.max),  # infinity is no JSON
         first=min((row[8] for row in grouped), default=None),
         last=max((row[9] for row in grouped), default=None),
         problems=sum(row[10] for row in grouped),
