@@ -202,3 +202,11 @@ def test_a_damaged_source_is_not_merged_unless_asked_for(place):
     status, out, _ = place.call("merge", "--registry", "all", ".finbot", "--allow-damaged")
     assert (status, f"copied though damaged: object {path}" in out) == (1, True)
     assert "2 new batches" in out
+
+
+def test_the_batch_that_a_run_was_compared_with_is_kept_though_nothing_moved(place, recorded):
+    newest = place.pytest("--finbot-baseline", f"batch:{recorded.moved}")
+    status, out, _ = place.call("prune", "--keep-last", "1", "--no-keep-accepted", "--apply")
+    assert (status, f"removed {recorded.accepted} small" in out) == (0, True)
+    assert f"kept {recorded.moved} small: batch {newest} was compared with it" in out
+    assert place.call("verify")[0] == 0
