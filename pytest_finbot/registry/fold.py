@@ -31,6 +31,8 @@ from pytest_finbot.registry.layout import segments
 from pytest_finbot.registry.records import unseal
 from pytest_finbot.registry.segments import Line, LineProblem, read_segment, segment_name
 
+_LARGEST = 2**62
+"""No count of ours is near it, and any store of numbers has room for it."""
 _OPEN_FILES = 32
 """Segments kept open while records are read; a batch may have more than a process may open."""
 
@@ -358,7 +360,7 @@ def _text(line: Line, key: str) -> str:
 
 def _number(line: Line, key: str, least: int) -> int:
     value = line.value.get(key)
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _LARGEST:
         raise ValueError(f"{key} is {value!r}, expected a whole number from {least} on")
     return value
 

@@ -381,6 +381,7 @@ def test_every_line_that_cannot_be_used_is_named_and_hides_no_other(folder):
         {"v": 1, "kind": "start", "name": "b", "attempt": "first"},
         run("b", "splendid"),
         run("b", attempt=0),
+        run("b", attempt=2**70),
         {"v": 1, "kind": "weather", "mood": "sunny"},
         run("b"),
     )
@@ -393,6 +394,7 @@ def test_every_line_that_cannot_be_used_is_named_and_hides_no_other(folder):
         f"{BATCH}/gw0-1.jsonl:3",
         f"{BATCH}/gw0-1.jsonl:4",
         f"{BATCH}/gw0-1.jsonl:5",
+        f"{BATCH}/gw0-1.jsonl:6",
         f"{BATCH}/gw1-1.jsonl:1",
     ]
     (note,) = fold.notes
