@@ -28,7 +28,7 @@ def waiting(spec, market):
 
 
 def napping(spec, market):
-    time.sleep(1)
+    time.sleep(0.4)
     return np.full(market.close.shape, 0.5)
 """
 RUNS = "- {id: before}\n- {id: slow, strategy: 'ours:waiting'}\n" + "".join(
@@ -111,7 +111,6 @@ def test_from_elsewhere_a_run_under_way_is_ended_where_that_is_asked(project, wo
     [
         (signal.SIGINT, "interrupted (Ctrl-C)"),
         (signal.SIGTERM, "terminated (SIGTERM)"),
-        (signal.SIGHUP, "terminated (SIGHUP)"),
     ],
 )
 def test_a_signal_ends_the_session_with_what_is_recorded(project, workers, number, reason):
@@ -120,6 +119,14 @@ def test_a_signal_ends_the_session_with_what_is_recorded(project, workers, numbe
     status, output = session.end()
     assert status == pytest.ExitCode.INTERRUPTED, output
     check_cancelled(project, reason, slow="not_run")
+
+
+def test_a_closed_terminal_ends_the_session_likewise(project):
+    session = Session(project)
+    os.kill(session.process.pid, signal.SIGHUP)
+    status, output = session.end()
+    assert status == pytest.ExitCode.INTERRUPTED, output
+    check_cancelled(project, "terminated (SIGHUP)", slow="not_run")
 
 
 def test_a_batch_that_is_run_cannot_be_gone_on_with_by_another_session(project):

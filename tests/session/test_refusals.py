@@ -84,7 +84,9 @@ def test_an_output_folder_with_somebody_elses_runs_is_left_alone(project):
     project.write("output/small/runs/precious.txt", "mine")
     result = project.pytest()
     assert result.ret == USAGE
-    result.stderr.fnmatch_lines(["*output/small holds runs that pytest-finbot did not write*"])
+    result.stderr.fnmatch_lines(
+        ["*output/small holds runs without .finbot-output.json, by which pytest-finbot marks what it wrote*"]
+    )
     assert (project.output / "runs/precious.txt").read_text() == "mine"
 
 

@@ -133,8 +133,9 @@ def test_winsorizing_uses_numpys_quantiles_of_what_is_known(values, low, high):
 def test_standardizing_keeps_what_is_unknown_unknown_and_all_else_finite(values):
     treated = standardized(values)
     np.testing.assert_array_equal(np.isnan(treated), np.isnan(values))
-    for row in treated:
+    for given_row, row in zip(values, treated, strict=True):
         known = row[~np.isnan(row)]
-        if known.any():
+        # The square of a smaller spread is no normal number, and has lost its digits.
+        if known.any() and np.ptp(given_row[~np.isnan(given_row)]) > 1e-145:
             assert known.mean() == pytest.approx(0.0, abs=1e-6)
             assert known.std(ddof=1) == pytest.approx(1.0)
