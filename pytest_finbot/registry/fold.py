@@ -195,6 +195,8 @@ class _Begin(NamedTuple):
 class _Folding:
     """What the lines read so far come to."""
 
+    passed_over: tuple[bytes, ...] = ()
+    """How lines begin that are of no interest to who folds."""
     paths: list[Path] = field(default_factory=list)
     problems: list[LineProblem] = field(default_factory=list)
     begins: list[_Begin] = field(default_factory=list)
@@ -207,7 +209,7 @@ class _Folding:
         """Add a segment. A controller's session is one segment: its begin, its end."""
         self.paths.append(path)
         begin: _Begin | None = None
-        for line in read_segment(path, self.problems):
+        for line in read_segment(path, self.problems, self.passed_over):
             kind = line.value["kind"]
             try:
                 if kind in ("run", "crash"):

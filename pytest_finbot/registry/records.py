@@ -73,16 +73,22 @@ def unseal(raw: bytes, where: str) -> dict[str, Any]:
     Raises RegistryError, naming ``where``, for a newer version; ValueError for what is no
     line, or one that was changed since.
     """
-    line = raw.rstrip(b"\r\n")
-    tail = line[-_CRC_BYTES:]
-    sealed = tail.startswith(_CRC) and tail.endswith(b'"}')
-    if sealed and b"%08x" % zlib.crc32(line[:-_CRC_BYTES] + b"}") != tail[len(_CRC) : -2]:
+    fits = seal_fits(raw)
+    if fits is False:
         raise ValueError("it is not as it was written: its checksum does not fit")
-    value = check_envelope(decode(line), where)
-    if not sealed and value["v"] > 1:
+    value = check_envelope(decode(raw), where)
+    if fits is None and value["v"] > 1:
         raise ValueError("it is not as it was written: its checksum is gone")
     value.pop("crc", None)
     return value
+
+
+def seal_fits(raw: bytes) -> bool | None:
+    """Whether the line ``raw`` is as it was written; ``None`` where it has no checksum."""
+    line = raw[:-1] if raw.endswith(b"\n") else raw
+    if line[-_CRC_BYTES:-10] != _CRC or line[-2:] != b'"}':
+        return None
+    return b"%08x" % zlib.crc32(b"}", zlib.crc32(line[:-_CRC_BYTES])) == line[-10:-2]
 
 
 def check_envelope(value: Any, where: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 from pytest_finbot.registry.append_file import AppendFile
 from pytest_finbot.registry.cut_lines import is_cut_off
 from pytest_finbot.registry.durable import telling
-from pytest_finbot.registry.records import seal, unseal
+from pytest_finbot.registry.records import seal, seal_fits, unseal
 
 Durability = Literal["item", "second"]
 """``item``: a record is on the disk when ``append`` returns. ``second``: synced at most once
@@ -81,13 +81,16 @@ def segment_name(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
-def read_segment(path: Path, problems: list[LineProblem]) -> Iterator[Line]:
+def read_segment(
+    path: Path, problems: list[LineProblem], passed_over: tuple[bytes, ...] = ()
+) -> Iterator[Line]:
     """The readable lines of a segment, in order, one in memory at a time.
 
     A line that cannot be read is added to ``problems`` and hides no other; so is a last
     line without its newline, which counts as not written. Empty lines separate, no more.
     Raises RegistryError for an unreadable file and for a line of a newer version. What is
-    appended while it is read is left for the next time: a quick writer is not chased.
+    appended while it is read is left for the next time: a quick writer is not chased. Whole lines
+    that begin as one of ``passed_over`` does are of no interest, and not decoded.
     """
     name = segment_name(path)
     offset = 0
@@ -98,6 +101,8 @@ def read_segment(path: Path, problems: list[LineProblem]) -> Iterator[Line]:
                 return
             start, offset = offset, offset + len(raw)
             if raw == b"\n":
+                continue
+            if passed_over and raw.startswith(passed_over) and seal_fits(raw) and raw.endswith(b"\n"):
                 continue
             if not raw.endswith(b"\n"):
                 message = f"the last line was cut off after {len(raw)} bytes and is not counted"

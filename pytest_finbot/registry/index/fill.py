@@ -88,9 +88,9 @@ class Filling:
         texts = (status, category, verdict, engine, strategy, tags)
         checked = (  # in the order of RunRow, then where the record is
             *(None if said is None else plain(said), *of, plain(name), attempt),
-            *(None if text is None else plain(text) for text in texts),
+            *[text if text is None or text.isascii() else plain(text) for text in texts],
             *(started_at, seconds),
-            *(None if part is None else plain(part) for part in parts),
+            *[part if part is None or part.isascii() else plain(part) for part in parts],
             *metrics,
             *(plain(revision), plain(segment), offset, length),
         )

@@ -23,6 +23,7 @@ from pytest_finbot.registry.ids import run_id
 from pytest_finbot.registry.index.shapes import MANIFEST, RECORD, brief, wrong
 from pytest_finbot.registry.layout import segments
 from pytest_finbot.registry.queries import utc_text
+from pytest_finbot.registry.records import VERSION
 from pytest_finbot.registry.segments import Line, LineProblem, segment_name
 from pytest_finbot.registry.strict_json import decode
 
@@ -100,13 +101,17 @@ class IndexedBatch:
             return sys.float_info.max
 
 
+_STARTS = b'{"v":%d,"kind":"start"' % VERSION
+"""Which run was begun is not kept here; half of all lines say it."""
+
+
 class _Reading(_Folding):
     """A fold that keeps the facts of each record that counts, so that none is decoded twice."""
 
     __slots__ = ("batch_id", "environments", "facts")
 
     def __init__(self, batch_id: str) -> None:
-        super().__init__()
+        super().__init__(passed_over=(_STARTS,))
         self.batch_id = batch_id
         self.facts: dict[str, Facts] = {}
         self.environments: dict[tuple[Any, ...], str | None] = {}
