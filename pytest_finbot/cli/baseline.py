@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pytest_finbot.cli.common import REGISTRY_OPTION, existing_registry, gated_batch, short, told
+from pytest_finbot.cli.opening import REGISTRY_OPTION, existing_registry, gated_batch
+from pytest_finbot.cli.telling import short, told
 
 if TYPE_CHECKING:
     from pytest_finbot.registry.protocol import Registry

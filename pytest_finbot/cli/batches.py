@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pytest_finbot.cli.common import PASS_ON, REGISTRY_OPTION, become_pytest, files_registry, told
 from pytest_finbot.cli.moments import moment
 from pytest_finbot.cli.naming import batch_named, complete_batch
+from pytest_finbot.cli.opening import REGISTRY_OPTION, existing_registry
+from pytest_finbot.cli.pytest_call import PASS_ON, become_pytest
 from pytest_finbot.cli.show import (
     MOST,
     Page,
@@ -27,6 +28,7 @@ from pytest_finbot.cli.show import (
     tell_problems,
     when,
 )
+from pytest_finbot.cli.telling import told
 from pytest_finbot.contracts import BatchStatus
 
 if TYPE_CHECKING:
@@ -78,7 +80,7 @@ def list_(
     with told():
         from pytest_finbot.registry.index import Index
 
-        with Index.of(files_registry(registry)) as index:
+        with Index.of(existing_registry(registry)) as index:
             rows = index.batches(wanted, limit, offset)
             total = index.count_batches(wanted)
             problems = index.problems()
@@ -137,7 +139,7 @@ def show(registry: str, as_json: bool, no_pager: bool, batch: str) -> None:
     from pytest_finbot.cli.batch_facts import batch_facts
 
     with told():
-        opened = files_registry(registry)
+        opened = existing_registry(registry)
         facts = batch_facts(opened, batch_named(opened, batch))
     if as_json:
         say_json(facts)
@@ -229,7 +231,7 @@ def stats(registry: str, since: datetime | None, as_json: bool, no_pager: bool) 
     with told():
         from pytest_finbot.registry.index import Index
 
-        with Index.of(files_registry(registry)) as index:
+        with Index.of(existing_registry(registry)) as index:
             found = index.statistics(since)
             problems = index.problems()
     if as_json:
@@ -280,7 +282,7 @@ def cancel(registry: str, now: bool, reason: str, batch: str) -> None:
     with told():
         from pytest_finbot.session.cancelling import request_cancel
 
-        opened = files_registry(registry)
+        opened = existing_registry(registry)
         batch_id = batch_named(opened, batch)
         alive = is_alive(opened.batch_folder(batch_id))
         fold = opened.fold(batch_id, writer_alive=alive)
@@ -309,7 +311,7 @@ def delete(registry: str, yes: bool, batch: str) -> None:
     from pytest_finbot.registry.liveness import is_alive
 
     with told():
-        opened = files_registry(registry)
+        opened = existing_registry(registry)
         batch_id = batch_named(opened, batch)
         if is_alive(opened.batch_folder(batch_id)):
             raise RegistryError(
@@ -349,7 +351,7 @@ def retry(
 ) -> None:
     """Run the failed runs of BATCH again, as part of it; further options are pytest's."""
     with told():
-        options, folder = _again(files_registry(registry), batch, file, workers)
+        options, folder = _again(existing_registry(registry), batch, file, workers)
     become_pytest([*options, "--finbot-retry-failed", *pytest_options], folder)
 
 
@@ -364,7 +366,7 @@ def resume(
 ) -> None:
     """Go on with BATCH: run what has no valid record; further options are pytest's."""
     with told():
-        options, folder = _again(files_registry(registry), batch, file, workers)
+        options, folder = _again(existing_registry(registry), batch, file, workers)
     become_pytest([*options, *pytest_options], folder)
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pytest_finbot.cli.common import REGISTRY_OPTION, existing_registry, told
+from pytest_finbot.cli.opening import REGISTRY_OPTION, existing_registry
+from pytest_finbot.cli.telling import told
 
 if TYPE_CHECKING:
     from pytest_finbot.contracts import RunSpec

@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 import pytest_finbot
-from pytest_finbot.cli.common import PASS_ON, become_pytest
+from pytest_finbot.cli.pytest_call import PASS_ON, become_pytest
 
 _ELSEWHERE: Final = {
     "baseline": "pytest_finbot.cli.baseline:baseline",

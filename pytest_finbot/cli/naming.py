@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from pytest_finbot.cli.common import files_registry
+from pytest_finbot.cli.opening import existing_registry
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -159,7 +159,7 @@ def complete_batch(ctx: click.Context, _: click.Parameter, incomplete: str) -> l
 
     found = [LAST] if LAST.startswith(incomplete) else []
     try:
-        registry = files_registry(ctx.params.get("registry") or ".finbot")
+        registry = existing_registry(ctx.params.get("registry") or ".finbot")
         ids = (batch_id for batch_id in registry.batch_ids() if batch_id.startswith(incomplete))
         found += itertools.islice(ids, _COMPLETED)
     except FinbotError:
@@ -178,7 +178,7 @@ def complete_run(ctx: click.Context, param: click.Parameter, incomplete: str) ->
     if chosen is None and not slash:
         return [CompletionItem(f"{item.value}/") for item in complete_batch(ctx, param, incomplete)]
     try:
-        registry = files_registry(ctx.params.get("registry") or ".finbot")
+        registry = existing_registry(ctx.params.get("registry") or ".finbot")
         batch_id = batch_named(registry, named if chosen is None else chosen)
         names = registry.fold(batch_id).expected
     except FinbotError:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pytest_finbot.cli.common import gated_batch, short, told
+from pytest_finbot.cli.opening import gated_batch
+from pytest_finbot.cli.telling import short, told
 
 if TYPE_CHECKING:
     from pytest_finbot.baselines.prove import Proof, SmallestMove

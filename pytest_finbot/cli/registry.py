@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pytest_finbot.cli.common import REGISTRY_OPTION, told
 from pytest_finbot.cli.moments import moment
 from pytest_finbot.cli.naming import batch_named, complete_batch
+from pytest_finbot.cli.opening import REGISTRY_OPTION
+from pytest_finbot.cli.telling import told
 
 if TYPE_CHECKING:
     from pytest_finbot.registry.files import FilesRegistry

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pytest_finbot.cli.batches import confirm
-from pytest_finbot.cli.common import REGISTRY_OPTION, files_registry, told
 from pytest_finbot.cli.moments import moment
 from pytest_finbot.cli.naming import (
     MANIFEST_TROUBLE,
@@ -22,6 +21,7 @@ from pytest_finbot.cli.naming import (
     run_named,
     using_manifest,
 )
+from pytest_finbot.cli.opening import REGISTRY_OPTION, existing_registry
 from pytest_finbot.cli.show import (
     MOST,
     Page,
@@ -34,6 +34,7 @@ from pytest_finbot.cli.show import (
     tell_problems,
     when,
 )
+from pytest_finbot.cli.telling import told
 from pytest_finbot.contracts import ErrorCategory, RunStatus, Verdict
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def _asked(registry: str) -> Iterator[tuple[FilesRegistry, Index]]:
     with told():
         from pytest_finbot.registry.index import Index
 
-        opened = files_registry(registry)
+        opened = existing_registry(registry)
         with Index.of(opened) as index:
             yield opened, index
 
@@ -183,7 +184,7 @@ def show(registry: str, batch: str | None, as_json: bool, no_pager: bool, run: s
     from pytest_finbot.cli.run_facts import run_facts
 
     with told():
-        opened = files_registry(registry)
+        opened = existing_registry(registry)
         facts = run_facts(opened, *run_named(opened, run, batch))
     if as_json:
         say_json(facts)
@@ -378,7 +379,7 @@ def delete(registry: str, batch: str | None, yes: bool, run: str) -> None:
     from pytest_finbot.registry.liveness import is_alive
 
     with told():
-        opened = files_registry(registry)
+        opened = existing_registry(registry)
         batch_id, name = run_named(opened, run, batch)
         if is_alive(opened.batch_folder(batch_id)):
             raise RegistryError(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from pytest_finbot.cli.common import REGISTRY_OPTION, files_registry, told
 from pytest_finbot.cli.naming import LAST, batch_named, complete_batch
+from pytest_finbot.cli.opening import REGISTRY_OPTION, existing_registry
 from pytest_finbot.cli.show import (
     cell,
     first_line,
@@ -21,6 +21,7 @@ from pytest_finbot.cli.show import (
     table,
     tell_problems,
 )
+from pytest_finbot.cli.telling import told
 from pytest_finbot.contracts import BatchStatus
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def watch(registry: str, once: bool, every: float, as_json: bool, batch: str | N
     with told():
         from pytest_finbot.cli.progress import Progress
 
-        opened = files_registry(registry)
+        opened = existing_registry(registry)
         batch_id = _running(opened) if batch is None else batch_named(opened, batch)
         progress = Progress(opened, batch_id)
         name = _name(opened, batch_id)

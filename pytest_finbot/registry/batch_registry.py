@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from pytest_finbot.contracts import BatchStatus, RunRecord, RunStatus
 from pytest_finbot.errors import RegistryError
-from pytest_finbot.registry.journal import Journal
+from pytest_finbot.registry.public_registry import PublicRegistry
 from pytest_finbot.registry.queries import BatchFilter, BatchRow, Statistics
-from pytest_finbot.registry.segments import Durability
 from pytest_finbot.registry.submitted import checked_names, moment_of, readable, text_of, word_of
 
 
-class BatchRegistry:
+class BatchRegistry(PublicRegistry):
     """The batches of the registry in a folder, made if there is none.
 
     A batch expects runs by name, and its status is counted from their records: nobody can
@@ -29,24 +26,6 @@ class BatchRegistry:
     in ISO 8601 with ``+00:00``. Every method raises RegistryError where the registry cannot be
     read or written, holds records of a newer version, or has no batch of the id that was given.
     """
-
-    def __init__(self, url_or_folder: str | Path, durability: Durability = "item") -> None:
-        self._journal = Journal(url_or_folder, durability)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of files and index. It ends no batch; the object can be used again."""
-        self._journal.close()
 
     # ---------------------------------------------------------------------------- recording
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
@@ -25,10 +23,9 @@ from pytest_finbot.registry.comparing import (
 )
 from pytest_finbot.registry.experiment import Experiment, submitted
 from pytest_finbot.registry.ids import is_batch_id
-from pytest_finbot.registry.journal import Journal
+from pytest_finbot.registry.public_registry import PublicRegistry
 from pytest_finbot.registry.queries import RunFilter, RunRow
 from pytest_finbot.registry.records import record_to_json
-from pytest_finbot.registry.segments import Durability
 from pytest_finbot.registry.small_tables import get_table
 from pytest_finbot.registry.submitted import check, mapping_of, moment_of, readable, text_of, word_of
 
@@ -38,7 +35,7 @@ if TYPE_CHECKING:
 DEFAULT_BATCH = "experiments"
 
 
-class ExperimentRegistry:
+class ExperimentRegistry(PublicRegistry):
     """The runs of the registry in a folder, made if there is none: whoever recorded them.
 
     Several threads may share an object; processes have one each, or one that was forked. A
@@ -46,24 +43,6 @@ class ExperimentRegistry:
     taken as UTC. Every method raises RegistryError where the registry cannot be read or
     written, holds records of a newer version, or has no run of the id that was given.
     """
-
-    def __init__(self, url_or_folder: str | Path, durability: Durability = "item") -> None:
-        self._journal = Journal(url_or_folder, durability)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of files and index. What is saved later begins a new batch."""
-        self._journal.close()
 
     # ------------------------------------------------------------------------------- saving
 

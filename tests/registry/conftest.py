@@ -66,3 +66,15 @@ class Recorder:
 def recorder_in():
     """A :class:`Recorder` of the registry in a folder."""
     return Recorder
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Indexes of tests are nobody else's."""
+    monkeypatch.setenv("FINBOT_CACHE_DIR", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Where a registry of the test's is, once it is made."""
+    return tmp_path / ".finbot"

@@ -24,16 +24,6 @@ class Rebalance(enum.Enum):
     MONTHLY = "M"
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("FINBOT_CACHE_DIR", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / ".finbot"
-
-
 @pytest.fixture
 def registry(root):
     with BatchRegistry(root) as registry:

@@ -27,16 +27,6 @@ class Unknown:
     pass
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("FINBOT_CACHE_DIR", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def root(tmp_path):
-    return tmp_path / ".finbot"
-
-
 @pytest.fixture
 def registry(root):
     with ExperimentRegistry(root) as registry:
