@@ -24,7 +24,6 @@ class Continued:
     """A batch to go on with."""
 
     batch_id: str
-    created_at: str
     gone: tuple[str, ...]
     """Runs that were expected of it and have left the batch file."""
     plan: str | None
@@ -81,7 +80,6 @@ def continue_batch(
             )
     return Continued(
         batch_id,
-        created_at=str(known["created_at"]),
         gone=tuple(name for name in fold.expected if name not in names),
         plan=registry.plan_anew(changed) if changed else None,
         known=frozenset(fold.expected),

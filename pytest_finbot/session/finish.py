@@ -249,7 +249,8 @@ def _gone(fold: BatchFold, registry: Registry, opened: OpenBatch) -> Iterator[st
         runs += bool(lost)
         gone += lost[: MOST_SHOWN - len(gone)]
     if runs:
-        yield f"files of {runs:,} runs are gone that were written during the batch: {', '.join(gone[:3])}, …"
+        words = "1 run" if runs == 1 else f"{runs:,} runs"
+        yield f"files of {words} are gone that were written during the batch: {', '.join(gone[:3])}, …"
 
 
 def _noting(rows: Iterator[SummaryRow], shown: list[str]) -> Iterator[SummaryRow]:

@@ -280,6 +280,3 @@ def _theirs(lines: Sequence[str]) -> Iterator[str]:
         ours = frame and (ours or line.startswith(f'  File "{_PACKAGE}'))
         if not ours:
             yield line
-
-
-__all__: Sequence[str] = ("IsolatedExecutor", "isolates")

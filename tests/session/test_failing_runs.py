@@ -382,6 +382,50 @@ def test_a_registry_that_vanishes_under_a_session_is_not_green(project, workers)
 
 
 @WORKERS
+@pytest.mark.parametrize("lost", [".finbot/series", "output/small/runs/before"])
+def test_files_of_earlier_runs_that_vanish_under_a_session_are_not_green(project, lost, workers):
+    code = f"""
+    import shutil
+    import time
+    from pathlib import Path
+
+    import numpy as np
+
+    def bad(spec, market):
+        until = time.monotonic() + 60
+        while not list(Path("output/small/runs").glob("before/*")) and time.monotonic() < until:
+            time.sleep(0.05)
+        time.sleep(0.5)  # its record follows its files
+        shutil.rmtree({lost!r})
+        return np.full(market.close.shape, 0.5)
+    """
+    project.write("ours.py", code)
+    project.batch("- {id: before, symbols: [AAA]}\n- {id: bad, strategy: 'ours:bad'}\n")
+    result = project.pytest("-n", workers)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*problem: files of 1 run are gone that were written during the batch:*"])
+
+
+@WORKERS
+def test_an_output_folder_that_is_removed_and_made_again_is_not_green(project, workers):
+    code = """
+    import shutil
+
+    import numpy as np
+
+    def bad(spec, market):
+        shutil.rmtree("output")
+        return np.full(market.close.shape, 0.5)
+    """
+    project.write("ours.py", code)
+    project.batch("- {id: bad, strategy: 'ours:bad'}\n")
+    result = project.pytest("-n", workers)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*was removed or replaced during the session*"])
+    assert project.pytest("-n", workers, "--finbot-resume", "last").ret == pytest.ExitCode.USAGE_ERROR
+
+
+@WORKERS
 def test_an_output_folder_that_vanishes_is_not_green(project, workers):
     code = """
     import shutil
