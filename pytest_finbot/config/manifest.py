@@ -12,15 +12,21 @@ from datetime import date
 from typing import Any, Final
 
 from pytest_finbot.contracts import (
+    ActionSpec,
     CheckSpec,
     CostSpec,
     DataSpec,
+    Dividend,
     ErrorCategory,
     Factor,
     FactorBundle,
+    Flow,
     Limit,
+    MarkSpec,
+    PartSpec,
     RetrySpec,
     RunSpec,
+    Split,
 )
 from pytest_finbot.errors import ParameterError, did_you_mean
 
@@ -97,8 +103,21 @@ def _to_json(name: str, value: Any) -> Any:
         return value.isoformat()
     if name in _TUPLES:
         return list(value)
-    if name in ("data", "costs", "checks"):
+    if name in ("data", "costs", "checks", "marks"):
         return dataclasses.asdict(value)
+    if name == "flows":
+        return [_dated(flow) for flow in value]
+    if name == "actions":
+        told = {kind: getattr(value, kind) for kind in ("dividends", "splits")}
+        return {
+            **{
+                kind: said if isinstance(said, str) else [_dated(one) for one in said]
+                for kind, said in told.items()
+            },
+            "booking": value.booking,
+        }
+    if name == "part" and value is not None:
+        return _dated(value)
     if name == "retries":
         return {**dataclasses.asdict(value), "on": [str(category) for category in value.on]}
     if name == "bundle" and value is not None:
@@ -108,7 +127,21 @@ def _to_json(name: str, value: Any) -> Any:
             "factors": [dataclasses.asdict(factor) for factor in value.factors],
             "winsorize_limits": list(value.winsorize_limits),
         }
-    return dict(value) if name == "params" else value
+    return dict(value) if name in ("params", "multipliers") else value
+
+
+def _dated(value: Any) -> dict[str, Any]:
+    """The fields of a frozen noun, dates in ISO form."""
+    return {
+        key: child.isoformat() if isinstance(child, date) else child
+        for key, child in dataclasses.asdict(value).items()
+    }
+
+
+def _undated(kind: type[Any], value: Mapping[str, Any], key: str) -> Any:
+    """What :func:`_dated` took apart; ``key`` is the field that holds a date, if any."""
+    given = value[key]
+    return kind(**{**value, key: None if given is None else date.fromisoformat(given)})
 
 
 def _from_json(name: str, value: Any) -> Any:
@@ -120,6 +153,21 @@ def _from_json(name: str, value: Any) -> Any:
         return DataSpec(**value)
     if name == "costs":
         return CostSpec(**value)
+    if name == "marks":
+        return MarkSpec(**value)
+    if name == "flows":
+        return tuple(_undated(Flow, flow, "date") for flow in value)
+    if name == "actions":
+        nouns = {"dividends": Dividend, "splits": Split}
+        told = {
+            kind: value[kind]
+            if isinstance(value[kind], str)
+            else tuple(_undated(noun, one, "ex_date") for one in value[kind])
+            for kind, noun in nouns.items()
+        }
+        return ActionSpec(**told, booking=value["booking"])
+    if name == "part" and value is not None:
+        return _undated(PartSpec, value, "own_from")
     if name == "checks":
         limits = {
             check: None if limit is None else Limit(**limit) for check, limit in value["limits"].items()

@@ -11,12 +11,16 @@ from typing import Any, Literal
 from pytest_finbot.contracts.gate import CheckSpec
 from pytest_finbot.contracts.status import ErrorCategory
 from pytest_finbot.contracts.types import (
+    BoolArray,
     CostBooking,
+    DividendBooking,
     FillTiming,
     FloatArray,
     IntArray,
     Isolation,
+    MissingPolicy,
     OutputFormat,
+    PartKind,
     RebalanceFreq,
     ReportName,
     SessionArray,
@@ -31,15 +35,93 @@ class DataSpec:
     ``path`` is absolute: one wide file (date x symbol; CSV, CSV.gz, Parquet) or a folder with
     one OHLCV file per symbol. ``field`` is the closing price used for marks and fills,
     ``close`` or ``adj_close``; a wide file holds one field only and ``field`` names it.
-    ``calendar`` is an exchange_calendars name (``XNYS``, ``24/7``), or ``None``: the
-    sessions are then those of the file, and the record says they were not checked.
+    ``calendar`` is an exchange_calendars name (``XNYS``, ``24/7``), ``weekdays``, or ``None``:
+    the sessions are then those of the file, and the record says they were not checked.
+
+    ``missing`` is what becomes of prices that are not there: ``error`` refuses them, ``drop``
+    leaves out the sessions on which any symbol has none, ``forward_fill`` repeats the last price
+    for at most ``missing_limit`` sessions, ``interpolate`` draws a line to the next price and
+    ``backfill`` takes the next price; the last two look ahead.
+
+    ``snapshot`` names recorded data that is used instead of the file, kept in the folder
+    ``snapshots``; ``path`` then says which of the snapshot's files is meant, or is empty.
     """
 
     path: str
     field: Literal["close", "adj_close"] = "close"
     calendar: str | None = None
-    missing: Literal["error"] = "error"
+    missing: MissingPolicy = "error"
     open_path: str | None = None
+    missing_limit: int = 5
+    snapshot: str | None = None
+    snapshots: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkSpec:
+    """When a position counts as valued.
+
+    A missing price falls back to that of an earlier session, at most ``max_age`` trading
+    sessions back. Where more than the fraction ``max_unmarked`` of held positions (one a
+    session and asset) have no valid mark, the run fails and nothing that needs marks is made.
+    """
+
+    max_age: int = 5
+    max_unmarked: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """Money from outside on a session: ``amount`` > 0 is a deposit, < 0 a withdrawal (currency)."""
+
+    date: date
+    amount: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dividend:
+    """``amount`` (currency) a unit that was held when the session ``ex_date`` began."""
+
+    symbol: str
+    ex_date: date
+    amount: float
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """From session ``ex_date`` on there are ``ratio`` units for each before: 2.0 for two for one."""
+
+    symbol: str
+    ex_date: date
+    ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSpec:
+    """Corporate actions of raw prices; adjusted prices contain theirs, and take none.
+
+    ``from_prices`` reads the price files' own columns ``Dividends`` and ``Stock Splits``.
+    Dividends go to ``cash`` on the ex-date, or are ``reinvest``-ed in what paid them at its close.
+    """
+
+    dividends: Literal["none", "from_prices"] | tuple[Dividend, ...] = "none"
+    splits: Literal["none", "from_prices"] | tuple[Split, ...] = "none"
+    booking: DividendBooking = "cash"
+
+
+@dataclass(frozen=True, slots=True)
+class PartSpec:
+    """What a run is a part of: ``of`` names the whole, ``number`` counts its parts from 1.
+
+    A ``window`` stands for itself. A ``slice`` or an ``out_of_sample`` part is executed from the
+    run's ``start_date``, so that it carries what came before; its own sessions are those from
+    ``own_from`` on.
+    """
+
+    of: str
+    kind: PartKind
+    number: int
+    own_from: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +218,13 @@ class RunSpec:
     retries: RetrySpec = RetrySpec()
     checks: CheckSpec = dataclasses.field(default_factory=CheckSpec)
     """What its result is held to against its baseline; no part of the configuration's hash."""
+    marks: MarkSpec = MarkSpec()
+    flows: tuple[Flow, ...] = ()
+    actions: ActionSpec = ActionSpec()
+    multipliers: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Currency that a unit's price stands for, by symbol: 50.0 for a future on 50 times its index;
+    1 for what is not named."""
+    part: PartSpec | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,6 +235,12 @@ class MarketData:
     [T, N] is on the same adjustment basis, or ``None`` where the files have no opens.
     ``factors`` maps the name of a panel factor to its values [T, N] (NaN: not known).
     ``symbols`` are in the order of ``RunSpec.symbols``. Arrays are C-contiguous, read-only.
+
+    ``observed`` [T, N] is False where the file has no close and the policy for missing data put
+    one there; ``None``: all are the file's own. ``dividends`` [T, N] (currency a unit, 0: none)
+    and ``splits`` [T, N] (factor, 1: none) are those of the run's corporate actions, ``None``
+    where it has none. ``missing`` says what was filled or left out, ``odd`` what is strange about
+    the prices and yet no reason to refuse them.
     """
 
     sessions: SessionArray
@@ -157,6 +252,42 @@ class MarketData:
     factors: Mapping[str, FloatArray] = dataclasses.field(default_factory=dict)
     calendar: str | None = None
     digest: DataDigest | None = None
+    observed: BoolArray | None = None
+    dividends: FloatArray | None = None
+    splits: FloatArray | None = None
+    missing: MissingPrices | None = None
+    odd: tuple[DataFinding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MissingPrices:
+    """What a policy for missing data did: ``filled`` counts prices by symbol, ``dropped`` names sessions.
+
+    ``first`` is the first session that was touched (ISO dates throughout). ``look_ahead``: what
+    was put in was known only later.
+    """
+
+    policy: MissingPolicy
+    filled: Mapping[str, int]
+    dropped: tuple[str, ...] = ()
+    first: str | None = None
+    look_ahead: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DataFinding:
+    """One thing found about prices. ``error``: not fit to trade on; ``odd``: reported, not failed.
+
+    ``kind`` is a short name (``missing_session``, ``spike`` …), ``session`` the first one (ISO
+    date), ``count`` how often. ``message`` names symbol and session by itself.
+    """
+
+    kind: str
+    severity: Literal["error", "odd"]
+    message: str
+    symbol: str | None = None
+    session: str | None = None
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)

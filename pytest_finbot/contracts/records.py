@@ -100,5 +100,15 @@ class RunRecord:
     """What the comparison with the baseline came to; ``None`` where nothing is gated."""
     comparison: Mapping[str, Any] | None = None
     """The facts of the comparison, see ``baselines.facts.Comparison``."""
+    data_notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """``missing``: policy, counts by symbol, look-ahead; ``odd``: findings; ``snapshot``: its id."""
+    mark_notes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """``fallbacks`` and ``unmarked``: positions valued at an earlier session's price, or at none."""
+    books: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """``start_cash`` and ``cent`` of the engine's result: what its identities need beside the series."""
+    timings: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Seconds by what they went into, beside the phases: ``recording`` its series and files."""
+    part: Mapping[str, Any] | None = None
+    """What the run is a part of, see :class:`~pytest_finbot.contracts.PartSpec`."""
     compared_at: str = ""
     """When a recorded result was compared again without being executed; empty: when it ran."""

@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     FloatArray = npt.NDArray[np.float64]
     IntArray = npt.NDArray[np.int64]
     SessionArray = npt.NDArray[np.datetime64]
+    BoolArray = npt.NDArray[np.bool_]
 else:
     # Importing NumPy would cost the `finbot` command more than its answer, and only type
     # checkers ask what these are.
-    FloatArray = IntArray = SessionArray = Any
+    FloatArray = IntArray = SessionArray = BoolArray = Any
 
 PERIODS_PER_YEAR = 252
 """Sessions a year, the field's convention for annualising."""
@@ -25,6 +26,11 @@ Units = Literal["fractional", "whole"]
 CostBooking = Literal["targeted", "from_cash"]
 ReportName = Literal["summary", "risk", "tca"]
 OutputFormat = Literal["parquet", "csv"]
+MissingPolicy = Literal["error", "drop", "forward_fill", "interpolate", "backfill"]
+LOOK_AHEAD_POLICIES: tuple[MissingPolicy, ...] = ("interpolate", "backfill")
+"""Policies that put into a session what was known only later."""
+DividendBooking = Literal["cash", "reinvest"]
+PartKind = Literal["window", "in_sample", "out_of_sample", "slice"]
 Isolation = Literal["auto", "inline", "process"]
 """Where a run is executed: in the process that asks for it, or in a child that can be ended.
 ``auto``: in a child where a limit is set or code that is not ours takes part."""

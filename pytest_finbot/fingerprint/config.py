@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from pytest_finbot.contracts import RunSpec
+from pytest_finbot.contracts import MarkSpec, RunSpec
 from pytest_finbot.errors import ParameterError
 from pytest_finbot.fingerprint.canonical import sha256_of_json
 
@@ -54,7 +54,39 @@ def config_document(spec: RunSpec) -> dict[str, Any]:
         "max_gross_exposure": _real(spec.max_gross_exposure),
         "bundle": _bundle(spec),
         "seed": spec.seed,
+        **_said(spec),
     }
+
+
+def _said(spec: RunSpec) -> dict[str, Any]:
+    """Settings that came later than the first hashes: in the document only where they say something."""
+    said: dict[str, Any] = {}
+    if spec.data.missing == "forward_fill":
+        said["missing_limit"] = spec.data.missing_limit
+    if spec.marks != MarkSpec():
+        said["marks"] = {"max_age": spec.marks.max_age, "max_unmarked": _real(spec.marks.max_unmarked)}
+    if spec.part is not None and spec.part.own_from is not None:
+        said["own_from"] = spec.part.own_from.isoformat()  # metrics are those of its own sessions
+    if spec.flows:
+        said["flows"] = [[flow.date.isoformat(), _real(flow.amount)] for flow in spec.flows]
+    if spec.multipliers:
+        said["multipliers"] = {symbol: _real(value) for symbol, value in spec.multipliers.items()}
+    actions = spec.actions
+    dividends, splits = actions.dividends, actions.splits
+    if dividends != "none":
+        said["dividends"] = (
+            dividends
+            if isinstance(dividends, str)
+            else [[one.symbol, one.ex_date.isoformat(), _real(one.amount)] for one in dividends]
+        )
+        said["dividend_booking"] = actions.booking
+    if splits != "none":
+        said["splits"] = (
+            splits
+            if isinstance(splits, str)
+            else [[one.symbol, one.ex_date.isoformat(), _real(one.ratio)] for one in splits]
+        )
+    return said
 
 
 def _bundle(spec: RunSpec) -> dict[str, Any] | None:
