@@ -92,6 +92,11 @@ FIELDS = {
     "tags": several(TEXT),
     "verdict": st.none() | st.sampled_from(Verdict),
     "comparison": st.none() | st.dictionaries(TEXT, JSON, max_size=3),
+    "data_notes": st.dictionaries(TEXT, JSON, max_size=2),
+    "mark_notes": st.dictionaries(TEXT, JSON, max_size=2),
+    "books": st.dictionaries(TEXT, NUMBER, max_size=2),
+    "timings": st.dictionaries(TEXT, NUMBER, max_size=2),
+    "part": st.none() | st.dictionaries(TEXT, JSON, max_size=3),
     "compared_at": TEXT,
 }
 RECORDS = st.builds(RunRecord, **FIELDS)
