@@ -15,13 +15,18 @@ from pytest_finbot.market.table_file import SUFFIXES, TableFile, folded, some, s
 from pytest_finbot.market.wide import read_only
 
 _HISTORY = "_history_1d.parquet"
-_FIELDS = {"close": "close", "adj_close": "adjclose"}
+_FIELDS = ("open", "high", "low", "close", "adjclose", "dividends", "stocksplits")
+"""What is read of a file, as :func:`table_file.folded` spells it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SymbolBars:
     """Bars of one symbol as its file has them, each [T] or ``None`` where there is no such
     column. NaN: no price. Sessions rise; arrays are read-only.
+
+    ``dividends`` is currency a unit (0: none), ``splits`` the factor by which units multiply
+    (1: none), from the columns ``Dividends`` and ``Stock Splits``, in which an empty cell or a
+    zero means that there was none.
     """
 
     sessions: SessionArray
@@ -30,6 +35,10 @@ class SymbolBars:
     adj_close: FloatArray | None
     source: str
     columns: tuple[str, ...]
+    high: FloatArray | None = None
+    low: FloatArray | None = None
+    dividends: FloatArray | None = None
+    splits: FloatArray | None = None
 
 
 def looks_like_bars(table: TableFile) -> bool:
@@ -54,12 +63,25 @@ def symbol_bars(table: TableFile) -> SymbolBars:
     sessions = read_days(table, places.get("date", 0))
     require_rising(table, sessions)
     read_only(sessions)
-    wanted = [name for name in ("open", "close", "adjclose") if name in places]
+    wanted = [name for name in _FIELDS if name in places]
     matrix = read_numbers(table, [places[name] for name in wanted])
     fields = {name: np.ascontiguousarray(matrix[:, number]) for number, name in enumerate(wanted)}
+    for name, none in (("dividends", 0.0), ("stocksplits", 1.0)):
+        if name in fields:
+            told = fields[name]
+            told[np.isnan(told) | (told == 0.0)] = none
     read_only(*fields.values())
     return SymbolBars(
-        sessions, fields.get("open"), fields.get("close"), fields.get("adjclose"), table.path, table.names
+        sessions,
+        fields.get("open"),
+        fields.get("close"),
+        fields.get("adjclose"),
+        table.path,
+        table.names,
+        high=fields.get("high"),
+        low=fields.get("low"),
+        dividends=fields.get("dividends"),
+        splits=fields.get("stocksplits"),
     )
 
 

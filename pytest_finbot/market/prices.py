@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_finbot.contracts import FloatArray, SessionArray
+from pytest_finbot.contracts import BoolArray, FloatArray, SessionArray
 from pytest_finbot.errors import DataError, did_you_mean
 from pytest_finbot.market.ohlcv import SymbolBars, closes_and_opens
 from pytest_finbot.market.table_file import some
@@ -21,6 +22,16 @@ class PriceTable:
     NaN: no price. ``open`` is on the same adjustment basis, or ``None`` where the source has
     none for every symbol. Arrays are read-only. Nothing is checked yet but that the file is a
     table of numbers with rising dates; a window is checked where it is cut out.
+
+    ``raw`` is the unadjusted close (``close`` itself where that is the field), ``high`` and
+    ``low`` are on its basis; each is ``None`` unless every symbol's file of bars has it.
+    ``dividends`` (currency a unit, 0: none) and ``splits`` (factor, 1: none) are ``None`` where
+    no file has the column; ``without`` names, by column, the files that lack it, whose symbols
+    have none in the array.
+
+    ``observed`` is False where the file has no close and a policy for missing data put one
+    there; ``None``: all that is there is the file's own. ``dropped`` are the sessions the policy
+    ``drop`` left out: the file has them, so against a calendar they are not missing.
     """
 
     sessions: SessionArray
@@ -29,6 +40,14 @@ class PriceTable:
     open: FloatArray | None
     field: str
     source: str
+    observed: BoolArray | None = None
+    raw: FloatArray | None = None
+    high: FloatArray | None = None
+    low: FloatArray | None = None
+    dividends: FloatArray | None = None
+    splits: FloatArray | None = None
+    without: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    dropped: SessionArray | None = None
 
 
 def prices_of_wide(closes: WideTable, opens: WideTable | None, field: str) -> PriceTable:
@@ -74,19 +93,42 @@ def prices_of_bars(bars: dict[str, SymbolBars], field: str, source: str) -> Pric
     """
     series = {symbol: closes_and_opens(one, field) for symbol, one in bars.items()}
     sessions = np.unique(np.concatenate([one.sessions for one in bars.values()]))
-    shape = (len(sessions), len(bars))
-    close = np.full(shape, np.nan)
-    has_opens = all(opens is not None for _, opens in series.values())
-    open_ = np.full(shape, np.nan) if has_opens else None
-    for place, (symbol, (closes, opens)) in enumerate(series.items()):
-        rows = np.searchsorted(sessions, bars[symbol].sessions)
-        close[rows, place] = closes
-        if open_ is not None and opens is not None:
-            open_[rows, place] = opens
-    read_only(sessions, close)
-    if open_ is not None:
-        read_only(open_)
-    return PriceTable(sessions, tuple(bars), close, open_, field, source)
+    read_only(sessions)
+    rows = [np.searchsorted(sessions, one.sessions) for one in bars.values()]
+
+    def beside(columns: Sequence[FloatArray | None], nothing: float = np.nan) -> FloatArray:
+        table = np.full((len(sessions), len(bars)), nothing)
+        for place, column in enumerate(columns):
+            if column is not None:
+                table[rows[place], place] = column
+        read_only(table)
+        return table
+
+    def of_all(columns: Sequence[FloatArray | None]) -> FloatArray | None:
+        return None if any(column is None for column in columns) else beside(columns)
+
+    def of_any(columns: Sequence[FloatArray | None], nothing: float) -> FloatArray | None:
+        return None if all(column is None for column in columns) else beside(columns, nothing)
+
+    files = tuple(bars.values())
+    close = beside([closes for closes, _ in series.values()])
+    return PriceTable(
+        sessions,
+        tuple(bars),
+        close,
+        of_all([opens for _, opens in series.values()]),
+        field,
+        source,
+        raw=close if field == "close" else of_all([one.close for one in files]),
+        high=of_all([one.high for one in files]),
+        low=of_all([one.low for one in files]),
+        dividends=of_any([one.dividends for one in files], 0.0),
+        splits=of_any([one.splits for one in files], 1.0),
+        without={
+            "Dividends": tuple(one.source for one in files if one.dividends is None),
+            "Stock Splits": tuple(one.source for one in files if one.splits is None),
+        },
+    )
 
 
 def require_symbols(wanted: Sequence[str], known: Collection[str], source: str) -> None:
