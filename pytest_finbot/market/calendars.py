@@ -1,4 +1,4 @@
-"""Sessions of an exchange, as exchange_calendars knows them."""
+"""Sessions of an exchange, as exchange_calendars knows them, or every day from Monday to Friday."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import cast
 
 import numpy as np
 
-from pytest_finbot.contracts import SessionArray
+from pytest_finbot.contracts import IntArray, SessionArray
 from pytest_finbot.errors import DataError, ParameterError, did_you_mean
 from pytest_finbot.market.wide import read_only
+
+WEEKDAYS = "weekdays"
+"""Our own calendar: Monday to Friday, without holidays."""
 
 _lock = threading.Lock()
 
@@ -43,35 +47,101 @@ def _quiet() -> Iterator[None]:
 
 @functools.cache
 def calendar_names() -> frozenset[str]:
-    """Every name that can be given, aliases included. Imports exchange_calendars (and pandas)."""
+    """Every name that can be given: those of exchange_calendars with aliases, and ``weekdays``.
+
+    Imports exchange_calendars (and pandas).
+    """
     with _quiet():
         import exchange_calendars
 
-    return frozenset(exchange_calendars.get_calendar_names(include_aliases=True))
+    return frozenset(exchange_calendars.get_calendar_names(include_aliases=True)) | {WEEKDAYS}
 
 
 def known_calendar(name: str) -> bool:
-    """Whether ``name`` is a calendar: ``XNYS``, ``24/7`` …"""
-    return name in calendar_names()
+    """Whether ``name`` is a calendar: ``XNYS``, ``24/7``, ``weekdays`` …"""
+    return name == WEEKDAYS or name in calendar_names()
 
 
 def sessions_between(name: str, start: date, end: date) -> SessionArray:
-    """Sessions of calendar ``name`` from ``start`` to ``end``, both included.
+    """Sessions of calendar ``name`` from ``start`` to ``end``, both included. Half days are sessions.
 
     Raises ParameterError for an unknown name, and DataError where the calendar's holidays are
     not recorded for the whole window.
     """
     if not known_calendar(name):
-        near = did_you_mean(name.upper(), calendar_names())
+        near = did_you_mean(name.upper(), calendar_names()) or did_you_mean(name, [WEEKDAYS])
         raise ParameterError(
             f"data.calendar: '{name}' is not a calendar of exchange_calendars{near}; "
-            "for example XNYS (New York) or 24/7 (crypto)"
+            f"for example XNYS (New York), 24/7 (crypto) or {WEEKDAYS} (Monday to Friday)"
         )
+    if name == WEEKDAYS:
+        days = np.arange(np.datetime64(start, "D"), np.datetime64(end + timedelta(days=1), "D"))
+        return cast(SessionArray, days[np.is_busday(days)])
     with _lock, _quiet():
         sessions = _whole_years(name, start, end)
     days = np.array([start, end + timedelta(days=1)], "datetime64[D]")
     first, last = np.searchsorted(sessions, days)
     return sessions[first:last]
+
+
+def session_offset(name: str, session: date, count: int) -> date:
+    """The session of calendar ``name`` that is ``count`` sessions after ``session``; before, if negative.
+
+    Raises ParameterError for an unknown name, and DataError where ``session`` is no session or
+    the calendar is not recorded that far.
+    """
+    # A week has at least five sessions but for holidays; where they are many, look further.
+    reach = timedelta(days=2 * abs(count) + 14)
+    while True:
+        start, end = (session - reach, session) if count < 0 else (session, session + reach)
+        start, end, whole = _within_records(name, start, end)
+        sessions = sessions_between(name, start, end)
+        _require_sessions(name, sessions, np.array([session], "datetime64[D]"))
+        place = (len(sessions) - 1 if count < 0 else 0) + count
+        if 0 <= place < len(sessions):
+            return cast(date, sessions[place].item())
+        if not whole:
+            way = f"{abs(count)} before" if count < 0 else f"{count} after"
+            raise DataError(
+                f"calendar {name} has no session {way} {session}: "
+                f"it is recorded from {sessions[0]} to {sessions[-1]} there"
+            )
+        reach *= 2
+
+
+def session_numbers(name: str, days: SessionArray) -> IntArray:
+    """How many sessions of calendar ``name`` after the earliest of ``days`` each of them is.
+
+    ``days`` has any shape, and so has the answer; the difference of two numbers is their
+    distance in sessions. Raises ParameterError for an unknown name, DataError for a day that is
+    no session.
+    """
+    if not days.size:
+        return np.zeros(days.shape, np.int64)
+    sessions = sessions_between(name, cast(date, days.min().item()), cast(date, days.max().item()))
+    _require_sessions(name, sessions, days.ravel())
+    return np.searchsorted(sessions, days).astype(np.int64)
+
+
+def _require_sessions(name: str, sessions: SessionArray, days: SessionArray) -> None:
+    wrong = days[~np.isin(days, sessions)]
+    if len(wrong):
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise DataError(f"{wrong[0]}{more}: not a session of calendar {name}")
+
+
+def _within_records(name: str, start: date, end: date) -> tuple[date, date, bool]:
+    """As much of ``start`` to ``end`` as the calendar's holidays are recorded for; whether that is all."""
+    try:
+        sessions_between(name, start, end)
+    except DataError:
+        with _lock, _quiet():
+            earliest, latest = _bounds(name)
+        within = max(start, earliest or start), min(end, latest or end)
+        if within[0] > within[1] or within == (start, end):
+            raise
+        return *within, False
+    return start, end, True
 
 
 def _whole_years(name: str, start: date, end: date) -> SessionArray:

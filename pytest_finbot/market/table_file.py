@@ -41,8 +41,13 @@ class TableFile:
         """``line 7`` (1-based, in a CSV) or ``row 7`` (1-based) for a 0-based row."""
         if self.content is None:
             return f"row {row + 1}"
-        filled = (number for number, line in enumerate(self.content.splitlines(), 1) if line)
-        return f"line {next(number for place, number in enumerate(filled) if place == row + 1)}"
+        return f"line {_line_of(self.content, row + 1)}"
+
+
+def _line_of(content: bytes, place: int) -> int:
+    """1-based line of the row ``place`` (the header's is 0): empty lines are no rows."""
+    filled = (number for number, line in enumerate(content.splitlines(), 1) if line)
+    return next(number for at, number in enumerate(filled) if at == place)
 
 
 def suffix_of(name: str) -> str | None:
@@ -103,19 +108,47 @@ def _read_csv(path: Path, content: bytes) -> TableFile:
     import pyarrow as pa
     import pyarrow.csv as arrow_csv
 
+    ragged: list[Any] = []
+
+    def note(row: Any) -> str:
+        ragged.append(row)
+        return "error"
+
     # One thread: a run may be forked off this process later, and threads do not survive that.
     options = arrow_csv.ReadOptions(use_threads=False)
+    cells = arrow_csv.ParseOptions(invalid_row_handler=note)
     try:
-        names = arrow_csv.open_csv(pa.BufferReader(content), read_options=options).schema.names
+        names = arrow_csv.open_csv(
+            pa.BufferReader(content), read_options=options, parse_options=cells
+        ).schema.names
         table = arrow_csv.read_csv(
             pa.BufferReader(content),
             read_options=options,
+            parse_options=cells,
             convert_options=arrow_csv.ConvertOptions(column_types={name: pa.string() for name in names}),
         )
     except pa.ArrowException as error:
+        if ragged:
+            raise _ragged(path, content, ragged[0]) from error
         raise DataError(f"{path}: not a readable CSV file: {error}") from error
     stripped = tuple(name.strip() for name in names)
     return TableFile(str(path), stripped, tuple(table.columns), table.num_rows, content)
+
+
+def _ragged(path: Path, content: bytes, row: Any) -> DataError:
+    """What to say of a line with too few or too many cells.
+
+    A file that was cut within its last cell has the right number of cells, and cannot be told.
+    """
+    has, expected = row.actual_columns, row.expected_columns
+    lines = content.rstrip(b"\r\n").count(b"\n") + 1
+    line = _line_of(content, row.number - 1)
+    cut = has < expected and line == lines and not content.endswith((b"\n", b"\r"))
+    why = "; the file ends there, in the middle of a line: it is not whole" if cut else ""
+    return DataError(
+        f"{path}: line {line}: {has} cell{'' if has == 1 else 's'}, expected {expected} as in the first line"
+        f": {row.text[:60]!r}{why}"
+    )
 
 
 def _read_parquet(path: Path, content: bytes) -> TableFile:

@@ -151,7 +151,7 @@ def test_a_parquet_file_cut_in_the_middle_is_refused(refused, tmp_path):
     [
         ("", "not a readable CSV file: Empty CSV"),
         ("Date,A\n", "no rows"),
-        ("Date,A\n2020-01-06,1,2\n", "Expected 2 columns, got 3"),
+        ("Date,A\n2020-01-06,1,2\n", "line 2: 3 cells, expected 2"),
         ("Date,A,A\n2020-01-06,1,2\n", "more than once: A"),
         ("Date,A,\n2020-01-06,1,2\n", "column 3 has no name"),
         ("Date;A\n2020-01-06;1\n", "with commas between them"),
