@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from pytest_finbot.baselines.align import Pair, align
+from pytest_finbot.baselines.coverage import check_coverage, counts_of
 from pytest_finbot.baselines.facts import Comparison, Difference, PositionMove, finite, why_not_comparable
 from pytest_finbot.baselines.fills import compare_fills
 from pytest_finbot.baselines.metrics import compare_metrics, limit_of
@@ -20,18 +21,25 @@ MOST_POSITIONS = 10
 """Assets listed at the first session; the rest is counted."""
 
 
-def compare(now: RunResult, baseline: RunResult, tolerances: Tolerances) -> Comparison:
+def compare(
+    now: RunResult,
+    baseline: RunResult,
+    tolerances: Tolerances,
+    *,
+    why_fewer: Callable[[], str | None] = lambda: None,
+) -> Comparison:
     """Compare ``now`` with ``baseline``: facts of the comparison, without causes or provenance.
 
     Identical: every value equal, also of what is not held to a limit. Within: every held
     check within its limit. Moved: one is not, for better or worse. Not comparable: one could
-    not be made, or none was.
+    not be made, or none was. ``why_fewer`` is asked for a reason where there are fewer rows.
     """
     pair = align(now, baseline)
     series = compare_series(pair, tolerances)
     fills_check, first_fill = compare_fills(pair, tolerances)
     metric_checks, metric_moves = compare_metrics(now, baseline, tolerances)
-    checks = [_sessions(pair), *(outcome.check for outcome in series)]
+    checks = [_sessions(pair), *_coverage(now, baseline, tolerances, why_fewer)]
+    checks += [outcome.check for outcome in series]
     if fills_check is not None:
         checks.append(fills_check)
     checks += metric_checks
@@ -79,6 +87,17 @@ def _sessions(pair: Pair) -> CheckResult:
     return CheckResult(
         "sessions", Verdict.MOVED, f"sessions: {', '.join(parts)}; {first} {side}", session=first
     )
+
+
+def _coverage(
+    now: RunResult, baseline: RunResult, tolerances: Tolerances, why_fewer: Callable[[], str | None]
+) -> list[CheckResult]:
+    """The rows of both, where there are other ones: equal numbers are no check of their own."""
+    here, before = counts_of(now), counts_of(baseline)
+    if here == before:
+        return []
+    reason = why_fewer() if any(here[name] < before[name] for name in here.keys() & before) else None
+    return [check_coverage(here, before, of="the baseline", tolerances=tolerances, reason=reason)]
 
 
 def _is_held(

@@ -13,6 +13,7 @@ from pytest_finbot import fingerprint
 from pytest_finbot.baselines.compare import compare
 from pytest_finbot.baselines.facts import Comparison
 from pytest_finbot.baselines.results import RunResult
+from pytest_finbot.baselines.slices import Slice, causes_of_slice, own_sessions
 from pytest_finbot.baselines.sources import BaselineSource
 from pytest_finbot.baselines.waivers import waive
 from pytest_finbot.contracts import CheckSpec, Verdict, Waiver
@@ -31,12 +32,20 @@ class Gate:
     accept: str | None = None
 
     def judge(
-        self, run: str, checks: CheckSpec, now: RunResult, dependencies: Mapping[str, Any]
+        self,
+        run: str,
+        checks: CheckSpec,
+        now: RunResult,
+        dependencies: Mapping[str, Any],
+        *,
+        sliced: Slice | None = None,
     ) -> Comparison:
-        """Compare ``now`` with the baseline of ``run``.
+        """Compare ``now`` with the baseline of ``run``; a slice with its part of the whole run's.
 
         Raises BaselineError where the baseline cannot be read: that is never a verdict.
         """
+        if sliced is not None:
+            run = sliced.of
         accepting = self.accept is not None and fnmatchcase(run, self.accept)
         tolerances = tolerances_of(checks)
         try:
@@ -53,15 +62,27 @@ class Gate:
                 source=self.source.shown,
                 accepting=accepting,
             )
-        compared = compare(now, baseline.result, tolerances)
+        accepted = baseline.result
+        if sliced is not None:
+            now, accepted = (own_sessions(result, sliced) for result in (now, accepted))
+
+        def why_fewer() -> str | None:
+            changed = fingerprint.differences(baseline.fingerprint, dependencies)
+            said = [cause.detail for cause in changed if cause.part == "config"]
+            return f"the configuration changed: {', '.join(said)}" if said and sliced is None else None
+
+        compared = compare(now, accepted, tolerances, why_fewer=why_fewer)
         compared = waive(compared, run, self.waivers, self.today)
         if compared.verdict in (Verdict.IDENTICAL, Verdict.WITHIN):
             return compared
+        causes = fingerprint.explain(
+            baseline.fingerprint, dependencies, moved=compared.verdict is not Verdict.NOT_COMPARABLE
+        )
+        if sliced is not None:
+            causes = causes_of_slice(causes, sliced)
         return dataclasses.replace(
             compared,
-            causes=fingerprint.explain(
-                baseline.fingerprint, dependencies, moved=compared.verdict is not Verdict.NOT_COMPARABLE
-            ),
+            causes=causes,
             source=baseline.shown,
             accepted=None if baseline.acceptance is None else dataclasses.asdict(baseline.acceptance),
             accepting=accepting,

@@ -12,11 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pytest_finbot.baselines.coverage import NAME as COVERAGE
 from pytest_finbot.baselines.dependencies import dependencies_of_record, dependencies_of_run
 from pytest_finbot.baselines.facts import Comparison
 from pytest_finbot.baselines.headline import headline
 from pytest_finbot.baselines.judge import Gate
 from pytest_finbot.baselines.results import RunResult
+from pytest_finbot.baselines.slices import slice_of
 from pytest_finbot.contracts import SERIES_CHECKS, ErrorCategory, RunRecord, RunSpec, RunStatus
 from pytest_finbot.engines.resolve import resolve_engine
 from pytest_finbot.errors import FinbotError, RegistryError, RegressionError
@@ -71,7 +73,11 @@ def judged_again(
     comparison = None
     if gate is not None:
         comparison = gate.judge(
-            spec.name, spec.checks, RunResult.of_record(objects, record), _dependencies(spec)
+            spec.name,
+            spec.checks,
+            RunResult.of_record(objects, record),
+            _dependencies(spec),
+            sliced=slice_of(spec),
         )
     said = None if comparison is None else comparison.to_json()
     if said == before.comparison and (comparison is None or comparison.verdict is before.verdict):
@@ -99,7 +105,7 @@ def _with(record: RunRecord, comparison: Comparison | None) -> RunRecord:
 
 def _compares(check: str) -> bool:
     """Whether a check is one of the comparison's: the books' have names of their own."""
-    return check in ("sessions", "metrics", *SERIES_CHECKS) or check.startswith("metrics.")
+    return check in ("sessions", COVERAGE, "metrics", *SERIES_CHECKS) or check.startswith("metrics.")
 
 
 def _dependencies(spec: RunSpec) -> dict[str, Any]:

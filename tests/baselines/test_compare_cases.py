@@ -114,7 +114,8 @@ def test_an_asset_that_is_gone_counts_as_sold(book):
         market_values=baseline.market_values[:, :1],
     )
     compared = book.compare(now, baseline)
-    assert {check.name for check in compared.moved_checks} == {"market_values", "quantity", "fills"}
+    moved = {check.name for check in compared.moved_checks}
+    assert moved == {"market_values", "quantity", "fills", "coverage"}
     [position] = compared.positions
     assert (position.asset, position.now, position.now_quantity) == ("BBB", 0.0, 0.0)
 
@@ -208,7 +209,7 @@ def test_fills_outside_the_common_sessions_are_still_compared(book):
     baseline = book()
     short = book.sessions(baseline, slice(10, None))
     compared = book.compare(book.fill(short, "fee", 0, 5000.0), baseline)
-    assert {check.name for check in compared.moved_checks} == {"sessions", "fills"}
+    assert {check.name for check in compared.moved_checks} == {"sessions", "fills", "coverage"}
     assert compared.first_fill.number == 1
 
 
