@@ -1,0 +1,39 @@
+"""What reports know of parts that were put together: slices, out-of-sample parts of a walk-forward."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class StitchedPart:
+    """One part: its run, its own first and last session (ISO dates), how many, and its metrics."""
+
+    run: str
+    first_session: str
+    last_session: str
+    sessions: int
+    metrics: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StitchedFacts:
+    """The whole: ``kind`` is ``slice`` or ``out_of_sample``; ``start_nav`` is currency.
+
+    ``metrics`` are those that a NAV alone gives. ``file`` has the NAV by session, relative to the
+    batch's folder. Where the parts make no whole, ``why_not`` says why, and the rest is empty.
+    """
+
+    of: str
+    kind: str
+    parts: tuple[StitchedPart, ...]
+    first_session: str = ""
+    last_session: str = ""
+    sessions: int = 0
+    start_nav: float | None = None
+    metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    file: str = ""
+    why_not: str | None = None

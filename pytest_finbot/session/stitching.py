@@ -1,0 +1,218 @@
+"""Parts of a run put together again: slices of time, and the out-of-sample parts of a walk-forward."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from pytest_finbot.contracts import EngineResult, FloatArray, PartKind, RunSpec, SessionArray
+from pytest_finbot.errors import RegistryError
+from pytest_finbot.registry.tables import RecordedSeries, read_series
+from pytest_finbot.reports.stitched import StitchedFacts, StitchedPart
+from pytest_finbot.valuation.books import Books
+from pytest_finbot.valuation.metrics import compute_metrics
+
+if TYPE_CHECKING:
+    from pytest_finbot.registry.fold import BatchFold
+    from pytest_finbot.registry.protocol import Registry
+
+SEAM_TOLERANCE: Final = 1e-9
+"""How far, as a fraction of NAV, two slices may be apart on a session that both have."""
+
+_OF_POSITIONS: Final = frozenset({"turnover", "trades", "costs", "exposure_gross", "cash_share"})
+"""Metrics that a NAV alone does not give."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedPart:
+    """A run that is to be put together with others: ``own_from`` is its first own day (ISO date)."""
+
+    run: str
+    of: str
+    kind: PartKind
+    number: int
+    own_from: str
+
+
+class CannotStitchError(Exception):
+    """Why parts do not make a whole, in words."""
+
+
+def planned_parts(runs: Iterable[RunSpec]) -> tuple[PlannedPart, ...]:
+    """The runs that are slices or out-of-sample parts, in order."""
+    return tuple(
+        PlannedPart(
+            spec.name,
+            spec.part.of,
+            spec.part.kind,
+            spec.part.number,
+            (spec.part.own_from or spec.start_date).isoformat(),
+        )
+        for spec in runs
+        if spec.part is not None and spec.part.kind in ("slice", "out_of_sample")
+    )
+
+
+def stitch_all(
+    parts: Sequence[PlannedPart], fold: BatchFold, registry: Registry, folder: Path
+) -> tuple[StitchedFacts, ...]:
+    """Put together what belongs together, and write each NAV into ``folder`` / ``stitched``.
+
+    What cannot be put together is told, with the reason, in its facts.
+    """
+    wholes: dict[tuple[str, PartKind], list[PlannedPart]] = {}
+    for part in parts:
+        wholes.setdefault((part.of, part.kind), []).append(part)
+    told = []
+    for (of, kind), members in wholes.items():
+        members.sort(key=lambda part: part.number)
+        try:
+            told.append(_stitch(of, kind, members, fold, registry, folder / "stitched"))
+        except CannotStitchError as error:
+            told.append(StitchedFacts(of=of, kind=kind, parts=(), why_not=str(error)))
+    return tuple(told)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Own:
+    """The own sessions of one part, and what they start from."""
+
+    run: str
+    sessions: SessionArray
+    nav: FloatArray
+    flows: FloatArray
+    nav_before: float
+    start_cash: float
+    metrics: Mapping[str, Any]
+    series: RecordedSeries
+    first_row: int
+
+    @property
+    def growth(self) -> FloatArray:
+        """NAV before the session's flow over the NAV of the session before [T]."""
+        before = np.concatenate(([self.nav_before], self.nav[:-1]))
+        grown: FloatArray = (self.nav - self.flows) / before
+        return grown
+
+
+def _stitch(
+    of: str,
+    kind: PartKind,
+    members: Sequence[PlannedPart],
+    fold: BatchFold,
+    registry: Registry,
+    folder: Path,
+) -> StitchedFacts:
+    records = {record["name"]: record for record in fold.records([part.run for part in members])}
+    owns = [_own(part, records.get(part.run), registry) for part in members]
+    for earlier, later in itertools.pairwise(owns):
+        if later.sessions[0] <= earlier.sessions[-1]:
+            raise CannotStitchError(f"{earlier.run} and {later.run} overlap: {later.sessions[0]} is in both")
+        if kind == "slice":
+            _check_seam(earlier, later)
+    sessions = np.concatenate([own.sessions for own in owns])
+    if kind == "slice":
+        nav, flows = (np.concatenate([getattr(own, name) for own in owns]) for name in ("nav", "flows"))
+        start = owns[0].nav_before
+    else:
+        start = owns[0].start_cash
+        growth = np.concatenate([own.growth for own in owns])
+        if not (np.isfinite(growth) & (growth > 0)).all():
+            row = int(np.argmin(np.isfinite(growth) & (growth > 0)))
+            raise CannotStitchError(f"NAV is not above zero around {sessions[row]}: it has no return to link")
+        nav, flows = start * np.cumprod(growth), np.zeros(len(sessions))
+    metrics = _metrics(sessions, nav, flows, start)
+    file = folder / f"{of}.{'out_of_sample' if kind == 'out_of_sample' else 'nav'}.csv"
+    _write(file, sessions, nav, owns)
+    return StitchedFacts(
+        of=of,
+        kind=kind,
+        parts=tuple(
+            StitchedPart(
+                own.run, str(own.sessions[0]), str(own.sessions[-1]), len(own.sessions), dict(own.metrics)
+            )
+            for own in owns
+        ),
+        first_session=str(sessions[0]),
+        last_session=str(sessions[-1]),
+        sessions=len(sessions),
+        start_nav=float(start),
+        metrics=metrics,
+        file=f"stitched/{file.name}",
+    )
+
+
+def _own(part: PlannedPart, record: Mapping[str, Any] | None, registry: Registry) -> _Own:
+    if record is None:
+        raise CannotStitchError(f"{part.run} left no record")
+    if record.get("series") is None:
+        error = record.get("error") or {}
+        raise CannotStitchError(f"{part.run} gave no result ({error.get('category', 'unknown')})")
+    try:
+        series = read_series(registry.objects, record, verify=True)
+    except RegistryError as error:
+        raise CannotStitchError(f"{part.run} cannot be read: {error}") from error
+    row = int(np.searchsorted(series.sessions, np.datetime64(part.own_from, "D")))
+    if row >= len(series.sessions):
+        raise CannotStitchError(f"{part.run} has no session from {part.own_from} on")
+    start_cash = (record.get("books") or {}).get("start_cash")
+    if start_cash is None:
+        raise CannotStitchError(f"{part.run} does not say what it began with")
+    return _Own(
+        run=part.run,
+        sessions=series.sessions[row:],
+        nav=series.nav[row:],
+        flows=series.flows[row:],
+        nav_before=float(series.nav[row - 1]) if row else float(start_cash),
+        start_cash=float(start_cash),
+        metrics=record.get("metrics") or {},
+        series=series,
+        first_row=row,
+    )
+
+
+def _check_seam(earlier: _Own, later: _Own) -> None:
+    """The later slice has been through the earlier one's sessions: it must have found the same."""
+    rows = np.searchsorted(later.series.sessions[: later.first_row], earlier.sessions)
+    if rows[-1] >= later.first_row or not np.array_equal(later.series.sessions[rows], earlier.sessions):
+        raise CannotStitchError(f"{later.run} does not have the sessions of {earlier.run}")
+    nav = later.series.nav[rows]
+    same = np.abs(nav - earlier.nav) <= SEAM_TOLERANCE * np.abs(earlier.nav)
+    if not same.all():
+        row = int(np.argmin(same))
+        raise CannotStitchError(
+            f"what comes later changes what came before: NAV on {earlier.sessions[row]} is "
+            f"{earlier.nav[row]:,.2f} in {earlier.run} and {nav[row]:,.2f} in {later.run}; its strategy or "
+            "engine does not carry its state through time, so slices of it are not the whole run"
+        )
+
+
+def _metrics(sessions: SessionArray, nav: FloatArray, flows: FloatArray, start: float) -> dict[str, Any]:
+    none = np.zeros((len(sessions), 0))
+    result = EngineResult.of(
+        sessions=sessions,
+        assets=(),
+        nav=nav,
+        cash=nav,
+        quantity=none,
+        mark=none,
+        start_cash=start,
+        flows=flows,
+    )
+    values = compute_metrics(result, Books(result)).values
+    return {name: value for name, value in values.items() if name not in _OF_POSITIONS}
+
+
+def _write(file: Path, sessions: SessionArray, nav: FloatArray, owns: Sequence[_Own]) -> None:
+    file.parent.mkdir(exist_ok=True)
+    parts = [own.run for own in owns for _ in range(len(own.sessions))]
+    with file.open("w", encoding="utf-8", newline="") as out:
+        table = csv.writer(out, lineterminator="\n")
+        table.writerow(("session", "nav", "part"))
+        table.writerows(zip(sessions.astype(str).tolist(), nav.tolist(), parts, strict=True))
