@@ -1,8 +1,12 @@
 """The built-in engine: target weights to fills, quantities, cash, market values and NAV.
 
-Python is touched only at rebalances; between them quantities stand still and NAV is one
-product and one sum a session. The NAV path uses sums, products and quotients only, so that
-the same prices give the same NAV bit for bit on every NumPy build.
+Python is touched only at rebalances, and at events (see ``events``); between them quantities stand
+still and NAV is one product and one sum a session. The NAV path uses sums, products and quotients
+only, so that the same prices give the same NAV bit for bit on every NumPy build.
+
+A position is worth quantity * price * multiplier. Orders are sized on that, and commission and
+slippage in basis points are of it; a commission per share is for a unit, whatever it stands for.
+Strategies see prices without their splits (see ``split_adjusted``), the account trades at raw ones.
 """
 
 from __future__ import annotations
@@ -21,14 +25,9 @@ from pytest_finbot.contracts import (
     RunSpec,
     TargetWeights,
 )
-from pytest_finbot.engines.sizing import (
-    NOISE,
-    CostRates,
-    targeted_trades,
-    total,
-    whole_units,
-    without_small_trades,
-)
+from pytest_finbot.engines.events import EventBook, Events, multipliers, steps
+from pytest_finbot.engines.sizing import NOISE, Rebalancer, total
+from pytest_finbot.engines.split_adjusted import split_adjusted
 from pytest_finbot.errors import ParameterError
 from pytest_finbot.strategies.resolve import strategy_module, target_weights
 
@@ -46,7 +45,8 @@ class PortfolioEngine:
 
     def run(self, spec: RunSpec, market: MarketData) -> EngineResult:
         """Backtest the strategy that ``spec`` names; see :func:`simulate`."""
-        return simulate(spec, market, target_weights(spec, market))
+        terms = _Terms(spec, market)
+        return _simulated(terms, target_weights(spec, split_adjusted(market)))
 
 
 def simulate(spec: RunSpec, market: MarketData, targets: TargetWeights) -> EngineResult:
@@ -54,8 +54,31 @@ def simulate(spec: RunSpec, market: MarketData, targets: TargetWeights) -> Engin
 
     Orders decided at a session's close fill at that close, the next close or the next open,
     as ``spec.fill`` says, and are sized at the prices they fill at. Raises ParameterError
-    where ``next_open`` is asked for and the prices have no opens.
+    where ``next_open`` is asked for and the prices have no opens, for a flow on a day that is no
+    session, and for the multiplier of a symbol that the run does not trade.
     """
+    return _simulated(_Terms(spec, market), targets)
+
+
+class _Terms:
+    """What a run is simulated on: settings and prices that have been found to go together.
+
+    ``unit_values`` [T, N] is what a unit is worth at each close, the close times its multiplier.
+    """
+
+    __slots__ = ("events", "fill_prices", "market", "multiplier", "spec", "unit_values")
+
+    def __init__(self, spec: RunSpec, market: MarketData) -> None:
+        self.spec = spec
+        self.market = market
+        self.fill_prices = _fill_prices(spec, market)
+        self.multiplier = multipliers(spec, market.symbols)
+        self.unit_values = market.close if self.multiplier is None else market.close * self.multiplier
+        self.events = Events.of(spec, market, self.multiplier)
+
+
+def _simulated(terms: _Terms, targets: TargetWeights) -> EngineResult:
+    spec, market = terms.spec, terms.market
     warnings: list[str] = []
     weights, scaled = _within_gross_exposure(targets.weights, spec.max_gross_exposure)
     if scaled:
@@ -70,8 +93,15 @@ def simulate(spec: RunSpec, market: MarketData, targets: TargetWeights) -> Engin
         warnings.append(f"the decision of {last} was not executed: no session is left to fill it")
     rows, weights = rows[:fillable], weights[:fillable]
 
-    prices = np.ascontiguousarray(_fill_prices(spec, market)[rows])
-    book = _trade(spec, market, rows, weights, prices, warnings)
+    prices = np.ascontiguousarray(terms.fill_prices[rows])
+    book = _trade(terms, rows, weights, prices, warnings)
+    fills = _fills(spec, rows, prices, book.trades, terms.multiplier)
+    income = None
+    if book.events is not None:
+        fills = book.events.with_reinvested(fills, market.close)
+        income = book.events.income
+        warnings += book.events.warnings(market.sessions, book.cash)
+    warnings += _unobserved(market, fills)
     return EngineResult.of(
         sessions=market.sessions,
         assets=market.symbols,
@@ -80,7 +110,11 @@ def simulate(spec: RunSpec, market: MarketData, targets: TargetWeights) -> Engin
         quantity=book.quantity,
         mark=market.close,
         start_cash=spec.start_capital,
-        fills=_fills(spec, rows, prices, book.trades),
+        fills=fills,
+        multiplier=terms.multiplier,
+        flows=terms.events.flows,
+        income=income,
+        splits=terms.events.splits,
         warnings=warnings,
         native={"decisions": len(targets.rows), "scaled_decisions": scaled},
     )
@@ -110,114 +144,68 @@ def _fill_prices(spec: RunSpec, market: MarketData) -> FloatArray:
 
 
 class _Book:
-    """Arrays of the account as the engine fills them in."""
+    """Arrays of the account as the engine fills them in; ``trades`` [K, N] in units."""
 
-    __slots__ = ("cash", "nav", "quantity", "trades")
+    __slots__ = ("cash", "events", "nav", "quantity", "trades")
 
-    def __init__(self, sessions: int, assets: int, rebalances: int) -> None:
+    def __init__(self, sessions: int, assets: int) -> None:
         self.nav = np.empty(sessions)
         self.cash = np.empty(sessions)
-        self.trades = np.zeros((rebalances, assets))
+        self.trades: FloatArray = np.empty((0, assets))
         self.quantity: FloatArray = np.empty((0, assets))
+        self.events: EventBook | None = None
 
 
 def _trade(
-    spec: RunSpec,
-    market: MarketData,
-    rows: IntArray,
-    weights: FloatArray,
-    prices: FloatArray,
-    warnings: list[str],
+    terms: _Terms, rows: IntArray, weights: FloatArray, prices: FloatArray, warnings: list[str]
 ) -> _Book:
-    """Walk the rebalances: size and book each, then value the sessions up to the next."""
-    close = market.close
-    sessions, assets = close.shape
-    book = _Book(sessions, assets, len(rows))
-    any_rates = CostRates(spec.costs)
-    targeted = spec.costs.booking == "targeted"
-    in_units = spec.units == "whole" or spec.min_trade > 0.0
-    left_out = weights == 0.0
-    leaves_out = left_out.any(axis=1).tolist()
-    bankrupt = False
+    """Walk rebalances and events: book each, then value the sessions up to the next."""
+    spec, unit_values = terms.spec, terms.unit_values
+    sessions, assets = unit_values.shape
+    book = _Book(sessions, assets)
+    bounds, decisions = steps(rows, terms.events, sessions)
+    rebalancer = Rebalancer(spec, weights, prices if terms.multiplier is None else prices * terms.multiplier)
+    if terms.events.rows:
+        book.events = EventBook(terms.events, spec, unit_values)
+    happening, at_open = set(terms.events.rows), spec.fill == "next_open"
 
     cash = float(spec.start_capital)
     quantity = np.zeros(assets)
-    held = np.zeros((len(rows) + 1, assets))
-    bounds = [*rows.tolist(), sessions]
+    held = np.zeros((len(decisions) + 1, assets))
     book.nav[: bounds[0]] = cash
     book.cash[: bounds[0]] = cash
-    for k, (begin, end) in enumerate(itertools.pairwise(bounds)):
-        price = prices[k]
-        value = quantity * price
-        nav = cash + float(total(value))
-        rates = any_rates.at(price)
-        target = weights[k]
-        after = nav
-        if targeted and not bankrupt and nav > 0.0:
-            trade, size, cost, after = targeted_trades(target, value, nav, rates)
-        if after <= 0.0 and not bankrupt:
-            bankrupt = True
-            warnings.append(
-                f"NAV is {nav:,.2f} on {market.sessions[begin]}, which does not pay for the next trades: "
-                "all positions were closed and nothing was traded afterwards"
-            )
-        if bankrupt or not targeted:
-            trade = -value if bankrupt else target * nav - value
-            size = np.abs(trade)
-            cost = rates.of(trade, size)
-        least = NOISE * abs(nav)
-        if np.minimum.reduce(size) <= least:
-            trade[size <= least] = 0.0
-        units = book.trades[k]
-        np.divide(trade, price, out=units)
-        if bankrupt:
-            units[:] = -quantity
-        elif leaves_out[k]:
-            # Sold whole: value / price may miss the quantity by a rounding.
-            units[left_out[k]] = -quantity[left_out[k]]
-        if in_units and not bankrupt:
-            units[:] = _constrained(spec, units, quantity, price, rates, cash, target, after)
-            trade = units * price
-            cost = rates.of(trade, np.abs(trade))
-        cash -= float(total(trade)) + cost
-        quantity = np.add(quantity, units, out=held[k + 1])
+    for step, (begin, end) in enumerate(itertools.pairwise(bounds)):
+        events = book.events if begin in happening else None
+        if events is not None:
+            cash, quantity = events.begin(begin, cash, quantity)
+            if not at_open:
+                cash, quantity = events.end(begin, cash, quantity)
+        k = decisions[step]
+        if k >= 0:
+            cash -= rebalancer.trade(k, cash, quantity)
+            quantity = np.add(quantity, rebalancer.trades[k], out=held[step + 1])
+        if events is not None:
+            if at_open:
+                cash, quantity = events.end(begin, cash, quantity)
+            held[step + 1] = quantity
         book.cash[begin:end] = cash
-        nav_between = total(close[begin:end] * quantity, axis=1)
+        nav_between = total(unit_values[begin:end] * quantity, axis=1)
         nav_between += cash
         book.nav[begin:end] = nav_between
+    if rebalancer.lost is not None:
+        k, nav = rebalancer.lost
+        warnings.append(
+            f"NAV is {nav:,.2f} on {terms.market.sessions[rows[k]]}, which does not pay for the next trades: "
+            "all positions were closed and nothing was traded afterwards"
+        )
+    book.trades = rebalancer.trades
     book.quantity = np.repeat(held, np.diff([0, *bounds]), axis=0)
     return book
 
 
-def _constrained(
-    spec: RunSpec,
-    units: FloatArray,
-    quantity: FloatArray,
-    price: FloatArray,
-    rates: CostRates,
-    cash: float,
-    weights: FloatArray,
-    after: float,
-) -> FloatArray:
-    """The trades [N] in ``units``, cut to whole units and to the least trade, where asked for."""
-    whole = spec.units == "whole"
-    if whole:
-        units = np.where(units == 0.0, 0.0, whole_units(quantity + units) - quantity)
-    if spec.min_trade:
-        uninvested = (1.0 - float(weights.sum())) * after
-        units = without_small_trades(
-            units,
-            price,
-            rates,
-            cash=cash,
-            cash_floor=min(0.0, uninvested),
-            min_trade=spec.min_trade,
-            whole=whole,
-        )
-    return units
-
-
-def _fills(spec: RunSpec, rows: IntArray, prices: FloatArray, trades: FloatArray) -> Fills:
+def _fills(
+    spec: RunSpec, rows: IntArray, prices: FloatArray, trades: FloatArray, multiplier: FloatArray | None
+) -> Fills:
     """The trades [K, N] that were made, in order of session and asset, with their costs."""
     made = trades != 0.0
     if made.all():  # everything traded every time: no need to look anything up
@@ -236,6 +224,25 @@ def _fills(spec: RunSpec, rows: IntArray, prices: FloatArray, trades: FloatArray
         paid, slippage = reference, np.zeros(len(units))
     fee = units * paid
     fee *= spec.costs.commission_bps * 1e-4
+    if multiplier is not None:
+        fee *= multiplier[asset]
+        slippage *= multiplier[asset]
     if spec.costs.commission_per_share:
         fee += units * spec.costs.commission_per_share
     return Fills(session, asset.astype(np.int64, copy=False), quantity, paid, fee, slippage)
+
+
+def _unobserved(market: MarketData, fills: Fills) -> list[str]:
+    """Told where fills were made in sessions whose close the policy for missing data put there."""
+    if market.observed is None or not len(fills):
+        return []
+    unseen = ~market.observed[fills.session, fills.asset]
+    count = int(unseen.sum())
+    if not count:
+        return []
+    first = int(unseen.argmax())
+    symbol, session = market.symbols[fills.asset[first]], market.sessions[fills.session[first]]
+    return [
+        f"{count:,} of {len(fills):,} fills are in sessions whose close is not in the file but was put there "
+        f"by data.missing; the first is of {symbol} on {session}"
+    ]

@@ -1,10 +1,12 @@
 """From target weights to trades: how much to buy and sell, and what that costs.
 
 Trades are counted in value at the reference price (currency). A purchase worth x pays
-slippage s and commission b (fractions) and k currency a unit of price p; per currency that is
+slippage s and commission b (fractions) and k currency a unit worth p; per currency that is
 
     buying:   s + b + s*b + k/p
     selling:  s + b - s*b + k/p
+
+What a unit is worth is its price, times the contract's multiplier where it has one.
 
 *Targeted* booking wants the weights to hold for NAV after costs. That NAV, V, solves
 
@@ -21,7 +23,7 @@ import copy
 
 import numpy as np
 
-from pytest_finbot.contracts import CostSpec, FloatArray
+from pytest_finbot.contracts import CostSpec, FloatArray, RunSpec
 from pytest_finbot.errors import ParameterError
 
 NOISE = 1e-12
@@ -48,12 +50,12 @@ class CostRates:
         self.per_share = costs.commission_per_share
         self.same = not cross
 
-    def at(self, prices: FloatArray) -> CostRates:
-        """The rates at ``prices`` [N], on which only a cost per unit depends."""
+    def at(self, unit_values: FloatArray) -> CostRates:
+        """The rates where units are worth ``unit_values`` [N]; only a cost per unit depends on them."""
         if not self.per_share:
             return self
         rates = copy.copy(self)
-        per_unit = self.per_share / prices
+        per_unit = self.per_share / unit_values
         rates.buy, rates.sell = self.buy + per_unit, self.sell + per_unit
         return rates
 
@@ -112,7 +114,7 @@ def whole_units(quantity: FloatArray) -> FloatArray:
 
 def without_small_trades(
     units: FloatArray,
-    prices: FloatArray,
+    unit_values: FloatArray,
     rates: CostRates,
     *,
     cash: float,
@@ -125,7 +127,7 @@ def without_small_trades(
     A sale that is not made cannot pay for a purchase: if ``cash`` would then end below
     ``cash_floor``, purchases shrink in proportion, and those that became small go as well.
     """
-    value = units * prices
+    value = units * unit_values
     value = np.where(np.abs(value) < min_trade, 0.0, value)
     left = cash - float(value.sum()) - rates.of(value, np.abs(value))
     bought = np.where(value > 0.0, value, 0.0)
@@ -135,5 +137,98 @@ def without_small_trades(
         shrunk = units * share
         shrunk = whole_units(shrunk) if whole else shrunk
         units = np.where(value > 0.0, shrunk, units)
-        value = np.where(np.abs(units * prices) < min_trade, 0.0, value)
+        value = np.where(np.abs(units * unit_values) < min_trade, 0.0, value)
     return np.where(value == 0.0, 0.0, units)
+
+
+class Rebalancer:
+    """Makes the trades of one decision after the other, on an account that its owner keeps.
+
+    ``weights`` and ``unit_values`` [K, N]: what is wanted, and what a unit is worth (currency) when
+    it is filled. ``trades`` [K, N] are the units traded so far. ``lost`` is decision and NAV of the
+    first time that NAV did not pay for the trades: everything is sold then, and nothing is traded
+    afterwards.
+    """
+
+    __slots__ = (
+        "_in_units",
+        "_leaves_out",
+        "_left_out",
+        "_rates",
+        "_spec",
+        "_targeted",
+        "_unit_values",
+        "_weights",
+        "lost",
+        "trades",
+    )
+
+    def __init__(self, spec: RunSpec, weights: FloatArray, unit_values: FloatArray) -> None:
+        self._spec = spec
+        self._weights = weights
+        self._unit_values = unit_values
+        self._rates = CostRates(spec.costs)
+        self._targeted = spec.costs.booking == "targeted"
+        self._in_units = spec.units == "whole" or spec.min_trade > 0.0
+        self._left_out = weights == 0.0
+        self._leaves_out = self._left_out.any(axis=1).tolist()
+        self.trades = np.zeros(weights.shape)
+        self.lost: tuple[int, float] | None = None
+
+    def trade(self, k: int, cash: float, quantity: FloatArray) -> float:
+        """Currency that the trades of decision ``k`` take from ``cash``; ``quantity`` [N] is held before."""
+        unit_value = self._unit_values[k]
+        value = quantity * unit_value
+        nav = cash + float(total(value))
+        rates = self._rates.at(unit_value)
+        target = self._weights[k]
+        bankrupt = self.lost is not None
+        after = nav
+        if self._targeted and not bankrupt and nav > 0.0:
+            trade, size, cost, after = targeted_trades(target, value, nav, rates)
+        if after <= 0.0 and not bankrupt:
+            bankrupt = True
+            self.lost = k, nav
+        if bankrupt or not self._targeted:
+            trade = -value if bankrupt else target * nav - value
+            size = np.abs(trade)
+            cost = rates.of(trade, size)
+        least = NOISE * abs(nav)
+        if np.minimum.reduce(size) <= least:
+            trade[size <= least] = 0.0
+        units: FloatArray = self.trades[k]
+        np.divide(trade, unit_value, out=units)
+        if bankrupt:
+            units[:] = -quantity
+        elif self._leaves_out[k]:
+            # Sold whole: value / price may miss the quantity by a rounding.
+            left_out = self._left_out[k]
+            units[left_out] = -quantity[left_out]
+        if self._in_units and not bankrupt:
+            units[:] = self._constrained(k, units, quantity, rates, cash, after)
+            trade = units * unit_value
+            cost = rates.of(trade, np.abs(trade))
+        return float(total(trade)) + cost
+
+    def _constrained(
+        self, k: int, units: FloatArray, quantity: FloatArray, rates: CostRates, cash: float, after: float
+    ) -> FloatArray:
+        """The trades [N] in ``units``, cut to whole units and to the least trade, where asked for.
+
+        A fraction that a split left is held until its asset is traded: the position is whole then.
+        """
+        whole = self._spec.units == "whole"
+        if whole:
+            units = np.where(units == 0.0, 0.0, whole_units(quantity + units) - quantity)
+        if self._spec.min_trade:
+            uninvested = (1.0 - float(self._weights[k].sum())) * after
+            units = without_small_trades(
+                units,
+                self._unit_values[k],
+                rates,
+                cash=cash,
+                cash_floor=min(0.0, uninvested),
+                min_trade=self._spec.min_trade,
+                whole=whole,
+            )
+        return units
