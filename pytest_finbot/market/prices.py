@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +49,31 @@ class PriceTable:
     splits: FloatArray | None = None
     without: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     dropped: SessionArray | None = None
+
+    def of(self, columns: Sequence[int]) -> PriceTable:
+        """These columns alone, in this order."""
+        if list(columns) == list(range(len(self.symbols))):
+            return self
+        arrays = {name: _frozen(np.take(array, columns, axis=1)) for name, array in self._arrays()}
+        symbols = tuple(self.symbols[column] for column in columns)
+        return dataclasses.replace(self, symbols=symbols, **arrays)
+
+    def at(self, keep: BoolArray) -> PriceTable:
+        """The sessions alone where ``keep`` [T] is true."""
+        arrays = {name: _frozen(array[keep]) for name, array in self._arrays()}
+        return dataclasses.replace(self, sessions=_frozen(self.sessions[keep]), **arrays)
+
+    def _arrays(self) -> Iterator[tuple[str, Any]]:
+        """What there is of [T, N], by the name of its field."""
+        for name in ("close", "open", "observed", "raw", "high", "low", "dividends", "splits"):
+            array = getattr(self, name)
+            if array is not None:
+                yield name, array
+
+
+def _frozen(array: Any) -> Any:
+    read_only(array)
+    return array
 
 
 def prices_of_wide(closes: WideTable, opens: WideTable | None, field: str) -> PriceTable:

@@ -13,12 +13,16 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from pytest_finbot.contracts import FloatArray, MarketData, RunSpec
+import numpy as np
+
+from pytest_finbot.contracts import BoolArray, DataFinding, FloatArray, MarketData, RunSpec
 from pytest_finbot.errors import DataError, ParameterError
 from pytest_finbot.fingerprint import data_digest
+from pytest_finbot.market.actions import check_actions, resolve_actions, with_actions
 from pytest_finbot.market.factor_panel import FactorPanel, align, open_panel, require_factors
+from pytest_finbot.market.missing import apply_policy, not_reached
 from pytest_finbot.market.ohlcv import (
     SymbolBars,
     is_file_of,
@@ -28,8 +32,8 @@ from pytest_finbot.market.ohlcv import (
     symbol_files,
 )
 from pytest_finbot.market.prices import PriceTable, prices_of_bars, prices_of_wide, require_symbols
-from pytest_finbot.market.quality import check_window, immutable, window_of
-from pytest_finbot.market.table_file import read_table_file, require_exists, suffix_of
+from pytest_finbot.market.quality import Window, check_window, immutable, window_of
+from pytest_finbot.market.table_file import TableFile, read_table_file, require_exists, some, suffix_of
 from pytest_finbot.market.wide import WideTable, wide_table
 
 WINDOWS_KEPT = 32
@@ -45,6 +49,7 @@ class _Stamp(NamedTuple):
     path: str
     modified: int
     size: int
+    inode: int
 
 
 class PriceStore:
@@ -90,6 +95,11 @@ class PriceStore:
             spec.end_date,
             spec.data.calendar,
             spec.fill == "next_open",
+            spec.data.missing,
+            spec.data.missing_limit if spec.data.missing == "forward_fill" else None,
+            spec.actions,
+            # Of a part, actions outside its dates are another part's.
+            spec.part is not None,
             factors,
             panel_stamps,
         )
@@ -105,28 +115,49 @@ class PriceStore:
         while len(self._tables) > TABLES_KEPT:
             self._tables.popitem(last=False)
         panel = None if panel_path is None else self._panel(panel_path, panel_stamps)
-        market = self._cut(spec, table, factors, panel)
+        market = self._cut(spec, table, factors, panel, panel_stamps)
         self._windows[of_window] = market
         self._forget_windows()
         return market
 
     def _cut(
-        self, spec: RunSpec, table: PriceTable, factors: tuple[str, ...], panel: FactorPanel | None
+        self,
+        spec: RunSpec,
+        table: PriceTable,
+        factors: tuple[str, ...],
+        panel: FactorPanel | None,
+        panel_stamps: tuple[_Stamp, ...],
     ) -> MarketData:
         require_symbols(spec.symbols, table.symbols, table.source)
-        window = window_of(table, spec.symbols, spec.start_date, spec.end_date)
-        check_window(window, spec.data.calendar, opens=spec.fill == "next_open")
+        whole = window_of(table, spec.symbols, spec.start_date, spec.end_date)
+        window, missing = apply_policy(whole, spec.data.missing, spec.data.missing_limit)
+        actions = resolve_actions(spec, window, whole)
+        odd = _checked(spec, with_actions(window, actions))
+        odd += check_actions(actions, window, spec.data.missing)
         self.windows_cut += 1
         sessions = immutable(window.sessions)
+        table = window.table
         close = window.cut(table.close)
         open_ = None if table.open is None else window.cut(table.open)
+        # An array of another kind is cut and kept as any other.
+        observed = None if table.observed is None else window.cut(cast(FloatArray, table.observed))
+        dividends = None if actions.dividends is None else immutable(actions.dividends)
+        splits = None if actions.splits is None else immutable(actions.splits)
         known: dict[str, FloatArray] = {}
         if panel is not None:
             require_factors(panel, factors)
             known = {
                 name: immutable(align(panel.read(name), name, spec.symbols, sessions)) for name in factors
             }
-        fields = {**known, spec.data.field: close, **({} if open_ is None else {"open": open_})}
+            _require_unchanged(panel_stamps, _panel_stamps(Path(panel.source)))
+        used = {
+            "open": open_,
+            "missing.observed": None if observed is None else observed.astype(np.float64),
+            "actions.dividends": dividends,
+            "actions.splits": splits,
+        }
+        fields = {**known, spec.data.field: close}
+        fields.update((name, values) for name, values in used.items() if values is not None)
         return MarketData(
             sessions=sessions,
             symbols=spec.symbols,
@@ -137,6 +168,11 @@ class PriceStore:
             factors=known,
             calendar=spec.data.calendar,
             digest=data_digest(sessions, spec.symbols, fields),
+            observed=cast("BoolArray | None", observed),
+            dividends=dividends,
+            splits=splits,
+            missing=missing,
+            odd=odd,
         )
 
     def _forget_windows(self) -> None:
@@ -194,8 +230,7 @@ class PriceStore:
         known = self._files.get(stamp.path)
         if known is not None and known[0] == stamp and isinstance(known[1], SymbolBars):
             return known[1]
-        self.files_read += 1
-        bars = symbol_bars(read_table_file(Path(stamp.path)))
+        bars = symbol_bars(self._read(stamp))
         self._files[stamp.path] = (stamp, bars)
         return bars
 
@@ -203,11 +238,16 @@ class PriceStore:
         known = self._files.get(stamp.path)
         if known is not None and known[0] == stamp:
             return known[1]
-        self.files_read += 1
-        table = read_table_file(Path(stamp.path))
+        table = self._read(stamp)
         prices = symbol_bars(table) if looks_like_bars(table) else wide_table(table)
         self._files[stamp.path] = (stamp, prices)
         return prices
+
+    def _read(self, stamp: _Stamp) -> TableFile:
+        self.files_read += 1
+        table = read_table_file(Path(stamp.path))
+        _require_unchanged((stamp,), (_look(Path(stamp.path), "data")[1],))
+        return table
 
     # ------------------------------------------------------------------------ factors
 
@@ -230,7 +270,27 @@ def _look(path: Path, setting: str) -> tuple[int, _Stamp]:
         raise
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error} ({setting})") from error
-    return found.st_mode, _Stamp(os.path.abspath(path), found.st_mtime_ns, found.st_size)
+    return found.st_mode, _Stamp(os.path.abspath(path), found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+def _require_unchanged(before: tuple[_Stamp, ...], after: tuple[_Stamp, ...]) -> None:
+    """Raise DataError for a file that is not what it was when reading it began: half may be old."""
+    if before == after:
+        return
+    changed = sorted({stamp.path for stamp in {*before} ^ {*after}})
+    raise DataError(f"{some(changed)}: changed while it was being read; run again when nothing writes to it")
+
+
+def _checked(spec: RunSpec, window: Window) -> tuple[DataFinding, ...]:
+    """What is odd about the window's prices; DataError where they are not fit to trade on."""
+    try:
+        odd = check_window(window, spec.data.calendar, opens=spec.fill == "next_open")
+    except DataError as error:
+        limits = not_reached(window, spec.data.missing, spec.data.missing_limit)
+        if limits is None:
+            raise
+        raise DataError(f"{error}\n  {limits}") from error
+    return odd or ()
 
 
 def _panel_path(spec: RunSpec, factors: tuple[str, ...]) -> Path | None:
@@ -255,8 +315,9 @@ def _panel_stamps(path: Path) -> tuple[_Stamp, ...]:
 
 
 def _size(market: MarketData) -> int:
-    arrays = [market.close, *market.factors.values(), *([] if market.open is None else [market.open])]
-    return sum(array.nbytes for array in arrays)
+    arrays = (market.close, market.open, market.observed, market.dividends, market.splits)
+    held = [array for array in (*arrays, *market.factors.values()) if array is not None]
+    return sum(array.nbytes for array in held)
 
 
 _store = PriceStore()
