@@ -16,10 +16,13 @@ from pytest_finbot.registry.tables import fills_columns
 from pytest_finbot.reports.templates import render
 
 if TYPE_CHECKING:
+    from pytest_finbot.valuation.chart_columns import ChartColumns
     from pytest_finbot.valuation.costs import CostAnalysis
     from pytest_finbot.valuation.risk import RiskAnalysis
 
 Columns = Mapping[str, Any]
+_ERRORS = "backslashreplace"
+"""A lone surrogate in somebody's symbol must not cost the report."""
 
 
 def write_run_files(
@@ -48,22 +51,58 @@ def write_run_files(
     if result is not None:
         written += _write_table(folder / "series", _daily(result, market_values), spec.outputs)
         written += _write_table(folder / "fills", fills_columns(result), spec.outputs)
-    head = {"run": spec, "metrics": metrics, "undefined": undefined}
+    also = [f"{name}_report.md" for name, facts in (("risk", risk), ("tca", costs)) if facts is not None]
+    head = {"run": spec, "metrics": metrics, "undefined": undefined, "also": also}
     if metrics and "summary" in spec.reports:
         facts = {"run": spec.name, "metrics": dict(metrics), "undefined": dict(undefined)}
         written += _write_report(folder, "summary", head, facts)
     if risk is not None:
-        written += _write_report(folder, "risk", {**head, "risk": risk}, risk.to_json())
+        plain = {"run": spec.name, **risk.to_json()}
+        written += _write_report(folder, "risk", {**head, "risk": risk}, plain)
+        written += _write_series(folder, "risk", spec, {"by_session": risk.series})
     if costs is not None:
-        written += _write_report(folder, "tca", {**head, "costs": costs}, costs.to_json())
+        plain = {"run": spec.name, **costs.to_json()}
+        written += _write_report(folder, "tca", {**head, "costs": costs}, plain)
+        tables = {"by_session": costs.cumulative, "by_month": costs.by_month}
+        written += _write_series(folder, "tca", spec, tables)
     return written
 
 
 def _write_report(folder: Path, name: str, facts: Mapping[str, Any], plain: Mapping[str, Any]) -> list[str]:
     markdown, data = folder / f"{name}_report.md", folder / f"{name}_report.json"
-    markdown.write_text(render(f"{name}_report.md.j2", facts), encoding="utf-8")
-    data.write_text(json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=2) + "\n", encoding="utf-8")
+    markdown.write_text(render(f"{name}_report.md.j2", facts), encoding="utf-8", errors=_ERRORS)
+    _write_json(data, json.dumps(plain, ensure_ascii=False, allow_nan=False, indent=2))
     return [markdown.name, data.name]
+
+
+def _write_series(folder: Path, name: str, spec: RunSpec, tables: Mapping[str, ChartColumns]) -> list[str]:
+    """What charts are drawn from: tables of columns, and under ``undefined`` why there are gaps."""
+    path = folder / f"{name}_series.json"
+    undefined = {
+        f"{table}.{column}": reason
+        for table, columns in tables.items()
+        for column, reason in columns.reasons().items()
+    }
+    plain = {table: columns.to_json() for table, columns in tables.items()}
+    _write_json(path, _line_a_column({"run": spec.name, **plain, "undefined": undefined}))
+    return [path.name]
+
+
+def _line_a_column(value: Any, indent: str = "") -> str:
+    """``value`` as JSON with a line for each member of an object; lists stay on one line."""
+    if not isinstance(value, dict) or not value:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    inner = indent + "  "
+    members = [
+        f"{inner}{json.dumps(key, ensure_ascii=False)}: {_line_a_column(member, inner)}"
+        for key, member in value.items()
+    ]
+    return "{\n" + ",\n".join(members) + f"\n{indent}}}"
+
+
+def _write_json(path: Path, text: str) -> None:
+    # In a JSON string a lone surrogate's backslash form is the escape of the same character.
+    path.write_text(text + "\n", encoding="utf-8", errors=_ERRORS)
 
 
 def _daily(result: EngineResult, market_values: FloatArray | None) -> Columns:

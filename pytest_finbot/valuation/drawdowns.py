@@ -15,15 +15,18 @@ from pytest_finbot.contracts import FloatArray, SessionArray
 NOISE = 1e-12
 """Depths (fractions) nearer to zero than this are rounding, not losses."""
 
+NOT_RECOVERED = "not recovered by the last session"
+
 
 @dataclass(frozen=True, slots=True)
 class Drawdown:
     """One fall from a peak and the way back; dates are ISO.
 
     A peak at the start capital is dated to the first session. ``recovery`` is the first
-    session back at the peak, ``None`` where wealth was still below it at the end. Lengths are
-    in sessions: ``to_trough`` from peak to trough, ``length`` from peak to recovery or to the
-    last session.
+    session back at the peak. Lengths are in sessions: ``to_trough`` from peak to trough,
+    ``to_recover`` from trough to recovery, ``length`` from peak to recovery or to the last
+    session. ``recovery`` and ``to_recover`` are ``None`` where wealth was still below the peak
+    at the end (:data:`NOT_RECOVERED`).
     """
 
     peak: str
@@ -31,6 +34,7 @@ class Drawdown:
     recovery: str | None
     depth: float
     to_trough: int
+    to_recover: int | None
     length: int
 
 
@@ -66,6 +70,7 @@ def worst_drawdowns(wealth: FloatArray, sessions: SessionArray, count: int = 5) 
                 recovery=None if recovery is None else _day(sessions, recovery),
                 depth=float(below[trough]),
                 to_trough=trough - peak,
+                to_recover=None if recovery is None else recovery - trough,
                 length=end - peak,
             )
         )

@@ -1,4 +1,4 @@
-"""Facts of a risk report: drawdowns, value at risk, calendar returns, extreme days, exposure."""
+"""Facts of a risk report: drawdowns, rolling figures, value at risk, calendar returns, what was held."""
 
 from __future__ import annotations
 
@@ -10,10 +10,22 @@ import numpy as np
 
 from pytest_finbot.contracts import EngineResult, FloatArray, SessionArray
 from pytest_finbot.valuation.books import Books
-from pytest_finbot.valuation.drawdowns import Drawdown, worst_drawdowns
-from pytest_finbot.valuation.metrics import historical_var, nav_shares
+from pytest_finbot.valuation.chart_columns import ChartColumns
+from pytest_finbot.valuation.drawdowns import NOT_RECOVERED, Drawdown, depths, worst_drawdowns
+from pytest_finbot.valuation.exposure import (
+    Concentration,
+    concentration,
+    concentration_series,
+    exposure_series,
+    exposures,
+)
+from pytest_finbot.valuation.extremes import Extremes
+from pytest_finbot.valuation.metrics import historical_var
 from pytest_finbot.valuation.returns import returns_of, wealth
-from pytest_finbot.valuation.undefined import Undefined, figure, value_of
+from pytest_finbot.valuation.rolling import WINDOWS, RollingFacts, rolling, rolling_facts
+from pytest_finbot.valuation.undefined import Undefined, value_of
+
+MOST_DRAWDOWNS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,85 +45,164 @@ class DayReturn:
     value: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RiskAnalysis:
-    """Risk of one run in fractions; ``undefined`` gives the reason for each ``None``.
+    """Risk of one run in fractions; ``undefined`` gives the reason for each ``None`` by its path.
 
-    VaR and CVaR are historical, of one session, negative for a loss. Where the run has no
-    returns, the tables are empty and ``undefined["returns"]`` says why. Exposure is market
-    value, gross or net of short positions, as a fraction of NAV.
+    Returns are time-weighted: deposits and withdrawals are no performance. VaR and CVaR are
+    historical, of one session, negative for a loss. Where the run has no returns, the tables are
+    empty and ``undefined["returns"]`` says why. ``exposure`` (fractions of NAV) is by kind:
+    gross, net, long, short, cash. ``series`` are the columns for charts, by session: ``nav`` and
+    ``wealth`` (NAV with the flows taken out) in currency, ``rolling_sharpe_*`` ratios, the others
+    fractions.
     """
 
+    sessions: int
+    first_session: str
+    last_session: str
     drawdowns: tuple[Drawdown, ...]
     var_5: float | None
     cvar_5: float | None
     var_1: float | None
     cvar_1: float | None
-    years: tuple[YearReturns, ...]
     best_day: DayReturn | None
     worst_day: DayReturn | None
-    exposure_gross_mean: float | None
-    exposure_gross_max: float | None
-    exposure_net_mean: float | None
-    cash_share_mean: float | None
-    cash_share_min: float | None
+    rolling: tuple[RollingFacts, ...]
+    years: tuple[YearReturns, ...]
+    exposure: Mapping[str, Extremes | None]
+    concentration: Concentration | None
     undefined: Mapping[str, str]
+    series: ChartColumns
 
     def to_json(self) -> dict[str, Any]:
-        """The same as plain JSON values."""
+        """The same as plain JSON values, without ``series``."""
         return {
-            **asdict(self),
+            "sessions": self.sessions,
+            "first_session": self.first_session,
+            "last_session": self.last_session,
             "drawdowns": [asdict(drawdown) for drawdown in self.drawdowns],
+            "var_5": self.var_5,
+            "cvar_5": self.cvar_5,
+            "var_1": self.var_1,
+            "cvar_1": self.cvar_1,
+            "best_day": None if self.best_day is None else asdict(self.best_day),
+            "worst_day": None if self.worst_day is None else asdict(self.worst_day),
+            "rolling": [facts.to_json() for facts in self.rolling],
             "years": [{**asdict(year), "months": list(year.months)} for year in self.years],
+            "exposure": {
+                kind: None if facts is None else asdict(facts) for kind, facts in self.exposure.items()
+            },
+            "concentration": None if self.concentration is None else asdict(self.concentration),
+            "undefined": dict(self.undefined),
         }
 
 
 def analyse_risk(result: EngineResult, books: Books) -> RiskAnalysis:
-    """Risk figures of ``result``: of its returns and of what was held."""
+    """Risk figures of ``result``, which has at least one session: of its returns and of what was held."""
     undefined: dict[str, str] = {}
+    columns: dict[str, FloatArray] = {"nav": np.asarray(result.nav, np.float64)}
+    gaps: dict[str, str] = {}
     with np.errstate(all="ignore"):  # what is not finite is caught one by one, and said
-        returns_part = _of_returns(result, undefined)
-        exposure_part = _of_exposure(result, books, undefined)
-    return RiskAnalysis(**returns_part, **exposure_part, undefined=undefined)
+        of_returns = _of_returns(result, undefined, columns, gaps)
+        of_holdings = _of_holdings(result, books, undefined, columns, gaps)
+    return RiskAnalysis(
+        sessions=len(result.sessions),
+        first_session=str(result.sessions[0]),
+        last_session=str(result.sessions[-1]),
+        **of_returns,
+        **of_holdings,
+        undefined=undefined,
+        series=ChartColumns("session", result.sessions, columns, gaps),
+    )
 
 
-def _of_returns(result: EngineResult, undefined: dict[str, str]) -> dict[str, Any]:
-    grown = wealth(result)
-    names = ("var_5", "cvar_5", "var_1", "cvar_1", "best_day", "worst_day")
+_FIGURES = ("var_5", "cvar_5", "var_1", "cvar_1", "best_day", "worst_day")
+_ROLLING = tuple(f"rolling_{name}_{window}" for name in ("volatility", "sharpe") for window in WINDOWS)
+
+
+def _of_returns(
+    result: EngineResult, undefined: dict[str, str], columns: dict[str, FloatArray], gaps: dict[str, str]
+) -> dict[str, Any]:
+    grown = _finite(wealth(result))
     if isinstance(grown, Undefined):
-        undefined.update(dict.fromkeys(("returns", *names), grown.reason))
-        return {**dict.fromkeys(names), "drawdowns": (), "years": ()}
+        for name in ("wealth", "drawdown", *_ROLLING):
+            columns[name], gaps[name] = np.full(len(result.sessions), np.nan), grown.reason
+        undefined.update(dict.fromkeys(("returns", *_FIGURES), grown.reason))
+        return {**dict.fromkeys(_FIGURES), "drawdowns": (), "rolling": (), "years": ()}
     returns = returns_of(grown)
+    columns["wealth"], columns["drawdown"] = grown[1:], depths(grown)[1:]
+    facts = []
+    for window in WINDOWS:
+        found = rolling(returns, result.sessions, window)
+        facts.append(rolling_facts(found, result.sessions, undefined))
+        for name, series, gap in (
+            ("volatility", found.volatility, found.volatility_gaps),
+            ("sharpe", found.sharpe, found.sharpe_gaps),
+        ):
+            columns[f"rolling_{name}_{window}"] = series
+            if gap is not None:
+                gaps[f"rolling_{name}_{window}"] = gap
     var_5, cvar_5 = historical_var(returns, 0.05)
     var_1, cvar_1 = historical_var(returns, 0.01)
+    drawdowns = worst_drawdowns(grown, result.sessions, MOST_DRAWDOWNS)
+    for number, drawdown in enumerate(drawdowns):
+        if drawdown.recovery is None:
+            for name in ("recovery", "to_recover"):
+                undefined[f"drawdowns[{number}].{name}"] = NOT_RECOVERED
+    years = calendar_returns(grown, result.sessions)
+    for number, year in enumerate(years):
+        if None in year.months:
+            undefined[f"years[{number}].months"] = "no session in the months without a return"
     return {
-        "drawdowns": worst_drawdowns(grown, result.sessions),
+        "drawdowns": drawdowns,
         "var_5": value_of(var_5, "var_5", undefined),
         "cvar_5": value_of(cvar_5, "cvar_5", undefined),
         "var_1": value_of(var_1, "var_1", undefined),
         "cvar_1": value_of(cvar_1, "cvar_1", undefined),
-        "years": calendar_returns(grown, result.sessions),
         "best_day": _day(result.sessions, returns, int(np.argmax(returns))),
         "worst_day": _day(result.sessions, returns, int(np.argmin(returns))),
+        "rolling": tuple(facts),
+        "years": years,
     }
 
 
-def _of_exposure(result: EngineResult, books: Books, undefined: dict[str, str]) -> dict[str, Any]:
-    gross = nav_shares(books.gross_market_value, result)
-    net = nav_shares(books.market_value, result)
-    cash = nav_shares(result.cash, result)
+def _finite(grown: FloatArray | Undefined) -> FloatArray | Undefined:
+    """``grown``, unless it spans so much that a return over some of its sessions is no number."""
+    if isinstance(grown, Undefined):
+        return grown
+    low, high = float(grown.min()), float(grown.max())
+    if np.isfinite(grown.max() / grown.min()):
+        return grown
+    return Undefined(f"wealth is between {low:g} and {high:g}: the return from one to the other is no number")
 
-    def fact(name: str, shares: FloatArray | Undefined, of: Any) -> float | None:
-        found = shares if isinstance(shares, Undefined) else figure(of(shares))
-        return value_of(found, name, undefined)
 
-    return {
-        "exposure_gross_mean": fact("exposure_gross_mean", gross, np.mean),
-        "exposure_gross_max": fact("exposure_gross_max", gross, np.max),
-        "exposure_net_mean": fact("exposure_net_mean", net, np.mean),
-        "cash_share_mean": fact("cash_share_mean", cash, np.mean),
-        "cash_share_min": fact("cash_share_min", cash, np.min),
-    }
+def _of_holdings(
+    result: EngineResult,
+    books: Books,
+    undefined: dict[str, str],
+    columns: dict[str, FloatArray],
+    gaps: dict[str, str],
+) -> dict[str, Any]:
+    exposure: dict[str, Extremes | None] = {}
+    for kind, facts in exposures(result, books).items():
+        if isinstance(facts, Undefined):
+            exposure[kind], undefined[f"exposure.{kind}"] = None, facts.reason
+        else:
+            exposure[kind] = facts
+    by_session = concentration_series(result, books)
+    for name, series, gap in (
+        ("exposure_gross", *exposure_series(books.gross_market_value, result)),
+        ("exposure_net", *exposure_series(books.market_value, result)),
+        ("largest_position", by_session.largest, by_session.gaps),
+    ):
+        columns[name] = series
+        if gap is not None:
+            gaps[name] = gap
+    concentrated = concentration(by_session, result, books)
+    if isinstance(concentrated, Undefined):
+        undefined["concentration"] = concentrated.reason
+        return {"exposure": exposure, "concentration": None}
+    return {"exposure": exposure, "concentration": concentrated}
 
 
 def calendar_returns(wealth: FloatArray, sessions: SessionArray) -> tuple[YearReturns, ...]:
