@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_finbot.reports.phase_facts import PhaseFacts, TimeSpent
 from pytest_finbot.reports.rows import SummaryRow
 
 MAX_LISTED = 200
@@ -78,6 +79,11 @@ class BatchFacts:
     """What is not as usual, and costs nothing that was recorded."""
     provenance: Mapping[str, Any]
     gate: GateFacts | None = None
+    unproven: int = 0
+    """Runs whose checks were left out (``--finbot-phase``): executed, and nothing else."""
+    phases: tuple[PhaseFacts, ...] = ()
+    time_spent: TimeSpent | None = None
+    """Of the runs that this session executed."""
 
     @property
     def runs_per_second(self) -> float | None:

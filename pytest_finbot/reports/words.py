@@ -6,9 +6,12 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_finbot.baselines import headline
+
+if TYPE_CHECKING:
+    from pytest_finbot.reports.phase_facts import TimeSpent
 
 NOTHING = "\u2013"
 """An en dash."""
@@ -28,6 +31,7 @@ FILTERS = (
     "bp",
     "figure",
     "trade",
+    "spent",
 )
 """Functions of this module that templates may use."""
 
@@ -135,6 +139,12 @@ def trade(fill: Mapping[str, Any]) -> str:
         for value in (None if quantity is None else abs(quantity), fill["price"], fill["fee"])
     )
     return f"{verb} {size} {fill['asset']} at {price}, fee {fee}"
+
+
+def spent(time: TimeSpent) -> str:
+    """``loading 0.2 s, engine 1.5 s, …``: seconds of all workers together, by what they went into."""
+    parts = ("loading", "engine", "checks", "recording", "waiting")
+    return ", ".join(f"{part} {getattr(time, part):,.1f} s" for part in parts)
 
 
 def _unsigned_zero(spelled: str) -> str:

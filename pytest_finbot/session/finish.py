@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_finbot.baselines.headline import signed_money
 from pytest_finbot.baselines.waivers import expired
 from pytest_finbot.contracts import BatchStatus
 from pytest_finbot.reports.facts import BatchFacts, GateFacts, WaiverFacts
+from pytest_finbot.reports.phase_facts import PhaseTally
 from pytest_finbot.reports.rows import SummaryRow
 from pytest_finbot.reports.summary import write_summary
 
@@ -145,17 +146,22 @@ def finish_batch(
     changes: Sequence[Change],
     fail_on: FailOn,
     problems: Sequence[str] = (),
+    workers: int | None = None,
 ) -> Finished:
     """Fold the batch, write its summary and logs into the output folder.
 
     ``seconds`` is the time since the batch began, ``changes`` what was accepted of it,
-    ``problems`` what went wrong with its recording. Raises OSError or RegistryError where the
+    ``problems`` what went wrong with its recording, ``workers`` how many processes were started
+    to execute runs, where that is known. Raises OSError or RegistryError where the
     summary cannot be written: a session without a summary is not green.
     """
     manifest = registry.manifest(opened.batch_id)
     started_at, provenance = manifest["created_at"], manifest["provenance"]
     del manifest  # 10,000 specs
     fold = registry.fold(opened.batch_id)
+    now = datetime.now(UTC)
+    tally = PhaseTally(since=_stamp(now - timedelta(seconds=seconds)))
+    gone = tuple(_gone(tally.passing(fold.records()), registry, opened))
     facts = BatchFacts(
         batch_id=opened.batch_id,
         batch_name=batch.batch_name,
@@ -163,7 +169,7 @@ def finish_batch(
         source=batch.path.name,
         status=str(fold.status),
         started_at=started_at,
-        finished_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        finished_at=_stamp(now),
         seconds=round(seconds, 3),
         expected=fold.expected_count,
         recorded=fold.recorded,
@@ -172,10 +178,13 @@ def finish_batch(
         not_run=fold.not_run_count,
         deselected=fold.deselected,
         error_categories=fold.error_categories,
-        problems=(*problems, *fold.problems, *_gone(fold, registry, opened), *_not_accepted(fold, changes)),
+        problems=(*problems, *fold.problems, *tally.problems(), *gone, *_not_accepted(fold, changes)),
         notes=fold.notes,
         provenance=provenance,
         gate=_gate_facts(fold, gate, changes, fail_on) if gate.gated else None,
+        unproven=tally.unproven,
+        phases=tally.phases(),
+        time_spent=tally.time_spent(seconds, workers),
     )
     _copy_logs(registry.logs_folder(opened.batch_id), opened.output / "logs")
     shown: list[str] = []
@@ -184,6 +193,11 @@ def finish_batch(
     rows = _noting(_rows(fold, opened.batch_id, gate.missing), shown)
     reports = write_summary(opened.output, facts, rows)
     return Finished(batch.batch_name, fold.status, facts, reports, shown=tuple(shown), fail_on=fail_on)
+
+
+def _stamp(at: datetime) -> str:
+    """A time as records have it."""
+    return at.isoformat(timespec="milliseconds")
 
 
 def _gate_facts(fold: BatchFold, gate: BatchGate, changes: Sequence[Change], fail_on: FailOn) -> GateFacts:
@@ -233,11 +247,11 @@ def _not_accepted(fold: BatchFold, changes: Sequence[Change]) -> Iterator[str]:
             yield f"{record['name']} was to be accepted and was not: {why}"
 
 
-def _gone(fold: BatchFold, registry: Registry, opened: OpenBatch) -> Iterator[str]:
+def _gone(records: Iterable[Mapping[str, Any]], registry: Registry, opened: OpenBatch) -> Iterator[str]:
     """Files that records speak of, and that somebody removed meanwhile."""
     gone: list[str] = []
     runs = 0
-    for record in fold.records():
+    for record in records:
         folder = opened.run_folder(record["name"])
         tables = record.get("tables") or {}
         lost = [f"{folder / name}" for name in record.get("artifacts") or () if not (folder / name).exists()]
