@@ -52,6 +52,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="execute every run N times more, in fresh processes under other hash seeds; all must agree",
     )
     group.addoption(
+        "--finbot-phase",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="execute only this phase of each run and those that it needs (repeatable); "
+        "without checks nothing is proven",
+    )
+    group.addoption(
         "--finbot-timeout",
         type=_seconds,
         default=None,
@@ -149,6 +157,10 @@ def pytest_configure(config: pytest.Config) -> None:
                 WorkerPlugin(config, payload, config.workerinput["workerid"]), "finbot-worker"
             )
         return
+    if config.option.finbot_phase:
+        from pytest_finbot.session.phases_asked import check_phases
+
+        check_phases(config)
     if config.option.finbot_accept is not None or config.option.finbot_reason is not None:
         from pytest_finbot.session.acceptance import check_acceptance
 

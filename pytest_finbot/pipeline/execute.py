@@ -14,6 +14,7 @@ from pytest_finbot.fingerprint import config_hash
 from pytest_finbot.pipeline.failure import Categorize, describe
 from pytest_finbot.pipeline.outcome import RunOutcome
 from pytest_finbot.pipeline.phases import PHASES, Phase, PhaseSkipped, environment_fingerprint
+from pytest_finbot.pipeline.selection import Selection
 
 Bounds = Callable[[], AbstractContextManager[None]]
 """What a phase may take while it lasts."""
@@ -35,6 +36,7 @@ def execute(
     *,
     categorize: Categorize | None = None,
     phases: Sequence[Phase] = PHASES,
+    selection: Selection | None = None,
     gate: Gate | None = None,
     reruns: int = 0,
     bounds: Bounds = nullcontext,
@@ -42,14 +44,15 @@ def execute(
 ) -> RunOutcome:
     """Run ``spec`` through ``phases``, hold it to ``gate``, and return what came of it.
 
-    With ``reruns`` it is executed that often more, in fresh processes, and must give the same.
+    With a ``selection`` the phases that are not in it are skipped, with its reason. With
+    ``reruns`` it is executed that often more, in fresh processes, and must give the same.
     Every handler runs within ``bounds()``; what became of it is told outside of them. ``contained``:
     no Ctrl-C reaches this process, so that a KeyboardInterrupt is a failure like any other.
 
     Nothing a run raises gets out, save KeyboardInterrupt; a failed critical phase makes
     those after it skipped, with that reason.
     """
-    run = RunOutcome(spec, gate, reruns)
+    run = RunOutcome(spec, gate, reruns, proves=selection is None or selection.proves)
     environment_fingerprint(run)
     stopped_by: str | None = None
     try:
@@ -58,7 +61,9 @@ def execute(
         run.errors.append(describe(error, "config", categorize))
         stopped_by = "config"
     for phase in phases:
-        if stopped_by is not None:
+        if selection is not None and phase.name not in selection.names:
+            result = PhaseResult(phase.name, "skipped", 0.0, reason=selection.reason)
+        elif stopped_by is not None:
             result = PhaseResult(phase.name, "skipped", 0.0, reason=f"phase {stopped_by} failed")
         else:
             log("phase_start", {"run": spec.name, "phase": phase.name}, flush=phase.foreign)

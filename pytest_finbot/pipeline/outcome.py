@@ -35,6 +35,8 @@ class RunOutcome:
     """What it is compared with; ``None`` where nothing is gated."""
     reruns: int = 0
     """How often the run is executed again in fresh processes, to see that it gives the same."""
+    proves: bool = True
+    """Whether the phase ``checks`` was asked for; without it nothing is proven or compared."""
     phases: list[PhaseResult] = field(default_factory=list)
     market: MarketData | None = None
     result: EngineResult | None = None
@@ -56,9 +58,14 @@ class RunOutcome:
 
     @property
     def verdict(self) -> Verdict | None:
-        """``error`` for a run that failed by itself, whatever the comparison said of it."""
+        """``error`` for a run that failed by itself, whatever the comparison said of it.
+
+        ``skipped`` where it was not to be compared.
+        """
         if self.gate is None:
             return None
+        if not self.proves and not self.errors:
+            return Verdict.SKIPPED
         if self.comparison is None or any(e.category is not ErrorCategory.REGRESSION for e in self.errors):
             return Verdict.ERROR
         if any(check.name == "determinism" and check.failed for check in self.checks):

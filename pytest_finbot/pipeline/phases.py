@@ -40,13 +40,15 @@ class PhaseSkipped(Exception):  # noqa: N818 - control flow, not an error
 class Phase:
     """``critical``: if it fails, the phases after it are skipped.
 
-    ``foreign``: it runs code that is not ours, on files that are not ours.
+    ``foreign``: it runs code that is not ours, on files that are not ours. ``needs``: phases that
+    are executed before it wherever it is asked for.
     """
 
     name: str
     handler: Callable[[RunOutcome], Counters]
     critical: bool
     foreign: bool = False
+    needs: tuple[str, ...] = ()
 
 
 def market_data(run: RunOutcome) -> Counters:
@@ -180,12 +182,12 @@ def _reproducible(cause: Cause, times: int) -> Cause:
 
 PHASES = (
     Phase("market_data", market_data, critical=True, foreign=True),
-    Phase("simulate", simulate, critical=True, foreign=True),
-    Phase("marks", marks, critical=True),
-    Phase("analytics", analytics, critical=False),
-    Phase("risk", risk, critical=False),
-    Phase("costs", costs, critical=False),
-    Phase("checks", checks, critical=False),
+    Phase("simulate", simulate, critical=True, foreign=True, needs=("market_data",)),
+    Phase("marks", marks, critical=True, needs=("simulate",)),
+    Phase("analytics", analytics, critical=False, needs=("marks",)),
+    Phase("risk", risk, critical=False, needs=("marks",)),
+    Phase("costs", costs, critical=False, needs=("marks",)),
+    Phase("checks", checks, critical=False, needs=("marks", "analytics")),
 )
 
 

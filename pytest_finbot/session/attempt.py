@@ -26,6 +26,7 @@ from pytest_finbot.session.exit_guard import ExitGuard
 if TYPE_CHECKING:
     from pytest_finbot.baselines.judge import Gate
     from pytest_finbot.pipeline.outcome import RunOutcome
+    from pytest_finbot.pipeline.selection import Selection
     from pytest_finbot.registry.protocol import Registry
 
 
@@ -74,11 +75,13 @@ class Executor:
         categorize: Categorize | None = None,
         guard: ExitGuard | None = None,
         reruns: int = 0,
+        selection: Selection | None = None,
     ) -> None:
         self._registry = registry
         self._categorize = categorize
         self._guard = guard
         self.reruns = reruns
+        self._selection = selection
         self._kept_marks: tuple[FloatArray, SessionArray, tuple[str, ...], str] | None = None
 
     def execute(
@@ -97,6 +100,7 @@ class Executor:
                 spec,
                 log,
                 categorize=self._categorize,
+                selection=self._selection,
                 gate=attempt.batch.gate,
                 reruns=self.reruns,
                 bounds=bounds,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_finbot.pipeline.isolation import KEPT_END, KEPT_START
+from pytest_finbot.pipeline.selection import select
 from pytest_finbot.session.attempt import Executor, OpenBatch
 from pytest_finbot.session.cancelling import CancelWatch
 from pytest_finbot.session.collecting import categorize_by_hook
@@ -33,7 +34,13 @@ class ExecutingPlugin:
         watches: Mapping[str, CancelWatch],
         guard: ExitGuard | None = None,
     ) -> None:
-        executor = Executor(registry, categorize_by_hook(config), guard, config.option.finbot_rerun)
+        executor = Executor(
+            registry,
+            categorize_by_hook(config),
+            guard,
+            config.option.finbot_rerun,
+            select(config.option.finbot_phase),
+        )
         self._batches = batches
         self._recorder = RunRecorder(registry, batches, worker, executor, watches)
         config.stash[RECORDER] = self._recorder

@@ -202,7 +202,11 @@ def _ended_record(attempt: Attempt, ended: Ended, story: _Story) -> RunRecord:
     spec = attempt.spec
     category, kind, message = _why(spec, ended, story.phase)
     died_in = [] if any(phase.name == story.phase for phase in story.phases) else [story.phase]
-    phases = (*story.phases, *(PhaseResult(name, "failed", 0.0, reason=message) for name in died_in))
+    left = max(ended.seconds - sum(phase.seconds for phase in story.phases), 0.0)
+    phases = (
+        *story.phases,
+        *(PhaseResult(name, "failed", round(left, 6), reason=message) for name in died_in),
+    )
     return RunRecord(
         run_id=run_id(attempt.batch.batch_id, spec.name),
         batch_id=attempt.batch.batch_id,
