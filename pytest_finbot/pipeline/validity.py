@@ -26,6 +26,7 @@ from pytest_finbot.fingerprint import config_hash, differences
 from pytest_finbot.market.store import load_market
 from pytest_finbot.pipeline.failure import describe
 from pytest_finbot.pipeline.fingerprints import code_of, environment_of
+from pytest_finbot.registry.left_out import left_out
 from pytest_finbot.registry.protocol import Objects
 from pytest_finbot.registry.records import record_from_json
 from pytest_finbot.strategies.factors import panel_factors
@@ -43,6 +44,8 @@ def why_again(
     """
     if record.get("status") != RunStatus.SUCCESS:
         return f"failed before ({(record.get('error') or {}).get('category') or ErrorCategory.UNKNOWN})"
+    if left_out(record):
+        return "phases were left out before"
     try:
         now = _dependencies(spec)
     except FinbotError as error:
