@@ -1,0 +1,249 @@
+"""What every held position is valued at, and how old that price is.
+
+A position is valued at a price of its own session. Where there is none the last price of an
+earlier session stands in, at most so many *trading* sessions old, and every such use is
+counted and named: a stale price is the quietest way for a NAV to be wrong.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pytest_finbot.contracts import BoolArray, EngineResult, FloatArray, IntArray, MarketData, MarkSpec
+
+NAMED = 200
+"""Uses, and positions without a mark, that are named each; the counts are whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkFallback:
+    """A position valued at the price of ``from_session``, ``age`` trading sessions before ``session``."""
+
+    session: str
+    asset: str
+    from_session: str
+    age: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unmarked:
+    """A held position that has no valid mark on ``session`` (ISO date), and why."""
+
+    session: str
+    asset: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marks:
+    """Prices [T, N] that positions are valued at, and where they are not of their own session.
+
+    Positions are counted one a session and asset that is held: ``held`` are the ``updated``
+    ones, those with a price of that session, and ``fallback_count``, ``look_ahead_count`` (the
+    price was put there from what was known only later) and ``unmarked_count`` together.
+    ``fallbacks`` and ``unmarked`` name the first :data:`NAMED` of each, in order of session.
+    """
+
+    mark: FloatArray
+    held: int
+    updated: int
+    fallbacks: tuple[MarkFallback, ...] = ()
+    fallback_count: int = 0
+    look_ahead_count: int = 0
+    unmarked: tuple[Unmarked, ...] = ()
+    unmarked_count: int = 0
+
+    @property
+    def share_unmarked(self) -> float:
+        """Fraction of the held positions that have no valid mark; 0 where nothing is held."""
+        return self.unmarked_count / self.held if self.held else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """For the record: only what there is; ``{}`` where every held position has a fresh mark."""
+        told: dict[str, Any] = {}
+        if self.fallback_count:
+            told["fallback_count"] = self.fallback_count
+            told["fallbacks"] = [dataclasses.asdict(use) for use in self.fallbacks]
+        if self.look_ahead_count:
+            told["look_ahead_count"] = self.look_ahead_count
+        if self.unmarked_count:
+            told["unmarked_count"] = self.unmarked_count
+            told["unmarked"] = [dataclasses.asdict(position) for position in self.unmarked]
+        return {**told, "held": self.held} if told else {}
+
+
+def value_marks(result: EngineResult, market: MarketData, marks: MarkSpec) -> Marks:
+    """The marks of ``result``, with those that are missing taken from earlier sessions.
+
+    The engine's finite mark stands, whatever it is. Where the market's price of that session was
+    filled in from an earlier one (``market.observed``) it counts as a fallback of the age of that
+    price. A held position whose mark is not finite gets the last price, at most
+    ``marks.max_age`` trading sessions old, that the engine or an observed close of the market
+    gives, in units after the splits since. What is older, or was never priced, is ``unmarked``
+    and keeps the engine's value. Trading sessions are those of ``market.calendar``; where there
+    is none, those of the file, sessions that the policy for missing prices left out included.
+
+    ``result`` has passed ``checks.contract.check_result``. ``Marks.mark`` is the engine's own
+    array where nothing was replaced.
+    """
+    held = np.asarray(result.quantity) != 0
+    count = int(np.count_nonzero(held))
+    finite = np.isfinite(result.mark)
+    columns_of = _market_columns(result, market)
+    rows_of = np.searchsorted(market.sessions, result.sessions)
+    filled = _filled(result, market, rows_of, columns_of)
+    doubtful = held & (~finite if filled is None else ~finite | filled)
+    columns = np.flatnonzero(doubtful.any(axis=0))
+    if not len(columns):
+        return Marks(result.mark, count, count)
+
+    look_ahead = market.missing is not None and market.missing.look_ahead
+    row, at = np.nonzero(doubtful[:, columns])
+    column = columns[at]
+    missing = ~finite[row, column]
+    prices = _prices(result, market, rows_of, columns_of[columns], columns, look_ahead=look_ahead)
+    source = prices.last[rows_of[row], at]
+    numbers = _session_numbers(market)
+    age = numbers[rows_of[row]] - numbers[source]
+    known = source >= 0
+    valid = known & (age <= marks.max_age)
+
+    replaced = valid & missing
+    mark = result.mark
+    if replaced.any():
+        mark = np.array(result.mark, np.float64)
+        mark[row[replaced], column[replaced]] = prices.at(
+            source[replaced], rows_of[row[replaced]], at[replaced]
+        )
+    ahead = ~missing & look_ahead
+    used = valid & ~ahead
+    unmarked = ~valid & ~ahead
+    sessions = result.sessions
+    fallbacks = [
+        MarkFallback(
+            str(sessions[row[k]]), result.assets[column[k]], str(market.sessions[source[k]]), int(age[k])
+        )
+        for k in _first(used)
+    ]
+    without = [
+        Unmarked(
+            str(sessions[row[k]]),
+            result.assets[column[k]],
+            f"its last price is of {market.sessions[source[k]]}, {age[k]} trading sessions earlier, "
+            f"and at most {marks.max_age} are allowed"
+            if known[k]
+            else "it has no price on that session, or on any before it in the run's window",
+        )
+        for k in _first(unmarked)
+    ]
+    return Marks(
+        mark=mark,
+        held=count,
+        updated=count - len(row),
+        fallbacks=tuple(fallbacks),
+        fallback_count=int(np.count_nonzero(used)),
+        look_ahead_count=int(np.count_nonzero(ahead)),
+        unmarked=tuple(without),
+        unmarked_count=int(np.count_nonzero(unmarked)),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Prices:
+    """What C assets could be valued at on the market's M sessions.
+
+    ``last`` [M, C] is the row of the latest price up to and including each session, -1 where
+    there is none; ``price`` [M, C] is in units of its own session, ``split_factor`` [M, C] the
+    product of the splits so far, ``None`` where nothing was split.
+    """
+
+    last: IntArray
+    price: FloatArray
+    split_factor: FloatArray | None
+
+    def at(self, source: IntArray, row: IntArray, column: IntArray) -> FloatArray:
+        """The price of row ``source`` in units of session ``row``, for each of several cells."""
+        found: FloatArray = self.price[source, column]
+        if self.split_factor is not None:
+            found = found * self.split_factor[source, column] / self.split_factor[row, column]
+        return found
+
+
+def _prices(
+    result: EngineResult,
+    market: MarketData,
+    rows_of: IntArray,
+    theirs: IntArray,
+    columns: IntArray,
+    *,
+    look_ahead: bool,
+) -> _Prices:
+    """Prices of the assets in ``columns``; ``theirs`` are their columns in the market, -1 for none."""
+    shape = (len(market.sessions), len(columns))
+    in_market = theirs >= 0
+    price = np.full(shape, np.nan)
+    price[:, in_market] = market.close[:, theirs[in_market]]
+    usable = np.zeros(shape, np.bool_)
+    usable[:, in_market] = True if market.observed is None else market.observed[:, theirs[in_market]]
+    own: FloatArray = np.asarray(result.mark[:, columns], np.float64)
+    finite = np.isfinite(own)
+    # A mark of the engine's where the market's price was carried forward is that same old price.
+    usable[rows_of] |= finite if look_ahead else finite & ~in_market
+    price[rows_of] = np.where(finite, own, price[rows_of])
+    rows: IntArray = np.arange(shape[0])
+    last: IntArray = np.maximum.accumulate(np.where(usable, rows[:, np.newaxis], -1), axis=0)
+    splits = result.splits[:, columns]
+    if bool((splits == 1.0).all()):
+        return _Prices(last, price, None)
+    factor = np.ones(shape)
+    factor[rows_of] = splits
+    return _Prices(last, price, np.cumprod(factor, axis=0, dtype=np.float64))
+
+
+def _market_columns(result: EngineResult, market: MarketData) -> IntArray:
+    """Each asset's column in the market [N], -1 for what it does not know."""
+    if result.assets == market.symbols:
+        return np.arange(len(result.assets))
+    number = {symbol: n for n, symbol in enumerate(market.symbols)}
+    return np.array([number.get(asset, -1) for asset in result.assets], np.int64)
+
+
+def _filled(
+    result: EngineResult, market: MarketData, rows_of: IntArray, columns_of: IntArray
+) -> BoolArray | None:
+    """Cells [T, N] whose price in the market was put there by the policy; ``None``: none was."""
+    if market.observed is None or bool(market.observed.all()):
+        return None
+    observed: BoolArray = market.observed
+    if len(rows_of) != len(market.sessions):
+        observed = observed[rows_of]
+    if result.assets != market.symbols:
+        observed = observed[:, columns_of]  # -1 takes a column, and gives it back in the next line
+    filled: npt.NDArray[np.bool_] = ~observed
+    filled[:, columns_of < 0] = False
+    return filled
+
+
+def _session_numbers(market: MarketData) -> IntArray:
+    """A number for each of the market's sessions [M], so that differences count trading sessions."""
+    if market.calendar is not None:
+        from pytest_finbot.market.calendars import session_numbers
+
+        return session_numbers(market.calendar, market.sessions)
+    dropped: Sequence[str] = () if market.missing is None else market.missing.dropped
+    if not dropped:
+        return np.arange(len(market.sessions))
+    every = np.union1d(market.sessions, np.array(dropped, "datetime64[D]"))
+    return np.searchsorted(every, market.sessions)
+
+
+def _first(chosen: BoolArray) -> list[int]:
+    """Numbers of the first :data:`NAMED` that are True."""
+    first: list[int] = np.flatnonzero(chosen)[:NAMED].tolist()
+    return first
