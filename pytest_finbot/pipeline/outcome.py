@@ -48,6 +48,8 @@ class RunOutcome:
     risk: RiskAnalysis | None = None
     costs: CostAnalysis | None = None
     comparison: Comparison | None = None
+    data_notes: Mapping[str, Any] = field(default_factory=dict)
+    """What is to be said of its prices, see :func:`..data_notes.data_notes`."""
     fingerprint: dict[str, Any] = field(default_factory=dict)
     errors: list[ErrorInfo] = field(default_factory=list)
     """One per failed phase, in order; the first is why the run failed."""

@@ -19,6 +19,7 @@ from pytest_finbot.contracts import Cause, CheckResult, EngineResult, MarketData
 from pytest_finbot.engines.resolve import resolve_engine
 from pytest_finbot.errors import EngineError, RegressionError
 from pytest_finbot.market.store import load_market
+from pytest_finbot.pipeline.data_notes import data_counters, data_notes, data_warnings
 from pytest_finbot.pipeline.fingerprints import code_of, environment_of
 from pytest_finbot.pipeline.given_params import GivenParams
 from pytest_finbot.pipeline.outcome import RunOutcome
@@ -56,6 +57,10 @@ def market_data(run: RunOutcome) -> Counters:
     run.market = load_market(run.spec, panel_factors(run.spec))
     if run.market.digest is not None:
         run.fingerprint["data"] = {"hash": run.market.digest.hash, "field": run.market.field}
+        if run.spec.data.snapshot is not None:
+            run.fingerprint["data"]["snapshot"] = run.spec.data.snapshot
+    run.data_notes = data_notes(run.spec, run.market)
+    run.warnings.extend(data_warnings(run.market))
     if run.spec.data.calendar is None:
         run.checks.append(
             CheckResult(
@@ -64,7 +69,7 @@ def market_data(run: RunOutcome) -> Counters:
                 "no data.calendar is given: sessions are those of the price file, gaps are not seen",
             )
         )
-    return {"sessions": len(run.market.sessions), "symbols": len(run.market.symbols)}
+    return data_counters(run.market)
 
 
 def simulate(run: RunOutcome) -> Counters:
@@ -105,7 +110,8 @@ def analytics(run: RunOutcome) -> Counters:
     """Metrics; what is undefined says why."""
     metrics = compute_metrics(_result(run), _books(run))
     run.metrics, run.undefined_metrics = metrics.values, metrics.undefined
-    return {"metrics": len(metrics.values), "undefined": len(metrics.undefined)}
+    made = sum(value is not None for value in metrics.values.values())
+    return {"made": made, "skipped": len(metrics.undefined)}
 
 
 def risk(run: RunOutcome) -> Counters:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import resource
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pytest_finbot.contracts import EngineResult, FloatArray, RunRecord, RunSpec, SessionArray
+from pytest_finbot.contracts import EngineResult, FloatArray, PartSpec, RunRecord, RunSpec, SessionArray
 from pytest_finbot.errors import RegistryError
 from pytest_finbot.pipeline.execute import Bounds, Log, execute
 from pytest_finbot.pipeline.failure import Categorize
@@ -130,6 +131,7 @@ class Executor:
         return name
 
     def _record(self, attempt: Attempt, run: RunOutcome, began: float) -> RunRecord:
+        recording = time.perf_counter()
         batch, spec, result = attempt.batch, run.spec, run.result
         objects = self._registry.objects
         fingerprint = dict(run.fingerprint)
@@ -166,6 +168,7 @@ class Executor:
             risk=run.risk,
             costs=run.costs,
         )
+        timings = {"recording": round(time.perf_counter() - recording, 6)}
         return RunRecord(
             run_id=run_id(batch.batch_id, spec.name),
             batch_id=batch.batch_id,
@@ -194,6 +197,9 @@ class Executor:
             peak_rss=_peak_rss(),
             verdict=run.verdict,
             comparison=None if run.comparison is None else run.comparison.to_json(),
+            data_notes=run.data_notes,
+            books={} if result is None else _books(result),
+            timings=timings,
             **described(spec),
         )
 
@@ -207,7 +213,18 @@ def described(spec: RunSpec) -> dict[str, Any]:
         "start_date": spec.start_date.isoformat(),
         "end_date": spec.end_date.isoformat(),
         "tags": spec.tags,
+        "part": None if spec.part is None else _part(spec.part),
     }
+
+
+def _part(part: PartSpec) -> dict[str, Any]:
+    own_from = None if part.own_from is None else part.own_from.isoformat()
+    return {**dataclasses.asdict(part), "own_from": own_from}
+
+
+def _books(result: EngineResult) -> dict[str, float]:
+    """What the identities of a result need beside its series."""
+    return {"start_cash": float(result.start_cash), "cent": float(result.cent)}
 
 
 def outcome_of(status: str, error: str | None, final_nav: Any) -> str:
