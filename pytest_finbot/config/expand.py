@@ -51,8 +51,11 @@ class Batch:
         return dataclasses.replace(self, runs=())
 
 
-def load_batch(path: Path, *, inspect: Inspect | None = None) -> Batch:
+def load_batch(path: Path, *, inspect: Inspect | None = None, snapshots: Path | None = None) -> Batch:
     """Read a batch file. Relative paths in it are relative to its own folder.
+
+    ``snapshots`` is the folder of recorded data that ``data.snapshot`` names; ``None``: that of
+    the registry in the working directory, ``.finbot/snapshots``.
 
     ``inspect`` is called with every run that could be resolved, and what it finds is told
     with everything else, located in the run or in the defaults.
@@ -61,12 +64,13 @@ def load_batch(path: Path, *, inspect: Inspect | None = None) -> Batch:
     """
     document = read_document(path)
     findings = Findings(document.shown, document.positions)
-    files = Files(path)
+    files = Files(path, snapshots)
     head = _head(document, findings)
     defaults = _defaults(document, findings, files, head)
     runs = _runs(document, findings, files)
     merger = Merger(defaults, head.engine, findings, files, head.checks)
     specs = _specs(document, findings, merger, runs, inspect)
+    merger.tell_absent()
     baseline = _baseline(head, findings, files)
     waivers = taken(head.waivers, document, ("waivers",)) + files.waivers()
     problems = _all_problems(document, findings, files)

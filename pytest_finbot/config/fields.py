@@ -29,6 +29,7 @@ RESERVED_TAGS: Final = frozenset(
 
 _DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_ID_SIGNS = "letters, digits and _ . -, the first a letter or digit"
 _BATCH_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _TAG = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
@@ -73,9 +74,9 @@ def _read_date(value: Any) -> date:
     return found
 
 
-def _check_name(pattern: re.Pattern[str], allowed: str, text: str) -> str:
+def _check_name(pattern: re.Pattern[str], allowed: str, text: str, *, of: str = "a folder") -> str:
     if not pattern.fullmatch(text):
-        raise wrong(f"{quoted(text)} is not a name for a folder; allowed are {allowed}")
+        raise wrong(f"{quoted(text)} is not a name for {of}; allowed are {allowed}")
     if len(text) > LONGEST_NAME:
         raise wrong(f"{quoted(text)} has {len(text)} characters; at most {LONGEST_NAME} are allowed")
     return text
@@ -108,15 +109,18 @@ def _only(allowed: str, why: str, value: Any) -> Any:
 IsoDate = Annotated[date, PlainValidator(_read_date), WithJsonSchema({"type": "string", "format": "date"})]
 RunId = Annotated[
     str,
-    AfterValidator(
-        functools.partial(_check_name, _RUN_ID, "letters, digits and _ . -, the first a letter or digit")
-    ),
+    AfterValidator(functools.partial(_check_name, _RUN_ID, _ID_SIGNS)),
     WithJsonSchema({"type": "string", "pattern": f"^{_RUN_ID.pattern}$", "maxLength": LONGEST_NAME}),
 ]
 BatchName = Annotated[
     str,
     AfterValidator(functools.partial(_check_name, _BATCH_NAME, "letters, digits, _ and -")),
     WithJsonSchema({"type": "string", "pattern": f"^{_BATCH_NAME.pattern}$", "maxLength": LONGEST_NAME}),
+]
+SnapshotId = Annotated[
+    str,
+    AfterValidator(functools.partial(_check_name, _RUN_ID, _ID_SIGNS, of="a snapshot")),
+    WithJsonSchema({"type": "string", "pattern": f"^{_RUN_ID.pattern}$", "maxLength": LONGEST_NAME}),
 ]
 Tag = Annotated[
     str, AfterValidator(_check_tag), WithJsonSchema({"type": "string", "pattern": f"^{_TAG.pattern}$"})

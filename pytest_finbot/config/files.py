@@ -12,13 +12,15 @@ from pytest_finbot.config.source import nearest_file
 from pytest_finbot.config.symbols_file import read_symbols
 from pytest_finbot.config.waivers import read_waivers
 from pytest_finbot.contracts import FactorBundle, Waiver
-from pytest_finbot.errors import BatchFileError, Problem
+from pytest_finbot.errors import BatchFileError, Problem, did_you_mean
 
 PRICES: Final = ("data/prices.parquet", "data/prices.csv.gz", "data/prices.csv", "data/prices")
 """Where prices are looked for, beside the batch file, when none are named."""
 
 WAIVERS: Final = "waivers.yaml"
 """Waivers beside the batch file, for all batch files of the folder."""
+
+SNAPSHOTS: Final = ".finbot/snapshots"
 
 FACTORS: Final = ("data/factors.parquet", "data/factors.csv.gz", "data/factors.csv")
 
@@ -29,10 +31,12 @@ class Files:
     ``problems`` are those inside the files read, by the name each file has in messages.
     """
 
-    def __init__(self, batch_file: Path) -> None:
+    def __init__(self, batch_file: Path, snapshots: Path | None = None) -> None:
         self._shown_folder = batch_file.parent
         self.folder = Path(os.path.abspath(batch_file.parent))
         self.problems: dict[str, list[Problem]] = {}
+        self.snapshots = Path(os.path.abspath(SNAPSHOTS if snapshots is None else snapshots))
+        """Folder of recorded data; that of the registry in the working directory where none is given."""
         self._absolute: dict[str, str] = {}
         self._faults: dict[tuple[str, bool], str | None] = {}
         self._symbols: dict[str, tuple[str, ...] | None] = {}
@@ -56,6 +60,17 @@ class Files:
                 near = nearest_file(Path(key[0]))
                 self._faults[key] = f"file not found: {quoted(given, LONGEST_PATH)}{near}"
         return self._faults[key]
+
+    def snapshot_fault(self, snapshot: str) -> str | None:
+        """Why recorded data cannot be used; ``None`` if its manifest is there."""
+        folder = self.snapshots
+        if (folder / f"{snapshot}.json").is_file():
+            return None
+        where = quoted(str(folder), LONGEST_PATH)
+        if not folder.is_dir():
+            return f"there is no snapshot {quoted(snapshot)}: there is no folder {where}"
+        known = sorted(path.stem for path in folder.glob("*.json"))
+        return f"there is no snapshot {quoted(snapshot)} in {where}{did_you_mean(snapshot, known)}"
 
     def symbols(self, given: str) -> tuple[str, ...] | None:
         """The symbols in a file that is there; ``None`` if the file has problems."""

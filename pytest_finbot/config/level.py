@@ -1,17 +1,19 @@
-"""One level of a batch file, ``defaults`` or a run, by itself: what it says, what is wrong."""
+"""One level of a batch file by itself, ``defaults``, a run or a part of one: what it says, what is wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any, Final
 
 from pydantic import ValidationError
 
+from pytest_finbot.config.actions import ACTION_KEYS, take_actions
 from pytest_finbot.config.attempts import retries_given
 from pytest_finbot.config.fields import symbol_fault
 from pytest_finbot.config.files import Files
-from pytest_finbot.config.models import DefaultsModel, RunModel
+from pytest_finbot.config.models import DefaultsModel, OneRunModel
 from pytest_finbot.config.older_form import (
     FLAT,
     OLDER_KEYS,
@@ -20,7 +22,8 @@ from pytest_finbot.config.older_form import (
     spelled,
     today,
 )
-from pytest_finbot.config.problems import Findings, Place, describe, quoted
+from pytest_finbot.config.problems import Findings, Place, describe, placed, quoted
+from pytest_finbot.contracts import PartSpec
 
 PLAIN: Final = frozenset(
     {
@@ -44,17 +47,24 @@ PLAIN: Final = frozenset(
 )
 """Keys whose values go into a RunSpec as they are."""
 
-SECTIONS: Final = frozenset({"data", "costs", "params", "retries", "checks"})
+SECTIONS: Final = frozenset({"data", "costs", "params", "retries", "checks", "marks"})
 """Mappings that a run overrides key by key."""
+
+EXPANDING: Final = ("matrix", "windows")
+"""Keys that make many runs of one; no level of its own knows what they say."""
 
 
 @dataclass(slots=True)
 class Level:
     """``values`` in RunSpec's terms, only what the file gives; ``bad``: given, but wrong.
 
-    Values are ``data``, ``costs`` and ``retries`` as dicts of what is given, ``checks`` as a
-    ChecksModel, ``symbols`` as a tuple, ``bundle_path`` and ``factors_path`` absolute, ``reports`` a list,
-    and ``report_flags`` (report: on or off) from the older form.
+    Values are ``data``, ``costs``, ``retries`` and ``marks`` as dicts of what is given, ``checks``
+    as a tuple of ChecksModel, ``symbols`` as a tuple, ``bundle_path`` and ``factors_path``
+    absolute, ``reports`` a list, ``report_flags`` (report: on or off) from the older form, and
+    the keys of :mod:`actions` in the nouns' terms.
+
+    A run that a matrix or windows made has ``values`` of all its ``parts``, which stand elsewhere
+    in the file, each with the path ``inner`` of what it gives of a run. Its ``raw`` is the run's own.
     """
 
     place: Place
@@ -62,6 +72,13 @@ class Level:
     id: str | None = None
     values: dict[str, Any] = field(default_factory=dict)
     bad: set[str] = field(default_factory=set)
+    absent: tuple[tuple[str, str], ...] = ()
+    """Files of ``data`` by their key that are not there, which is wrong unless a snapshot has them."""
+    inner: Place = ()
+    parts: tuple[Level, ...] = ()
+    part: PartSpec | None = None
+    whole: tuple[date, date] | None = None
+    """First and last day of all windows of the run, where it is one of them."""
 
     def gives(self, place: Place) -> bool:
         """Whether this level of the file has the key that ``place``, within a run, belongs to."""
@@ -73,31 +90,59 @@ class Level:
             return place[1] in section
         return True
 
+    def at(self, place: Place) -> Place:
+        """Where the file says what ``place`` within the run says, if this level says it."""
+        return placed(self.place, self.inner, self.spelling(place))
+
     def spelling(self, place: Place) -> Place:
         """``place`` by the keys this level uses."""
         if place[:1] == ("symbols",) and "symbols" not in self.raw:
             place = ("symbols_file",)
         return spelled(self.raw, place)
 
+    def chain(self) -> Iterator[Level]:
+        """The parts and the run itself, what overrides first."""
+        yield from reversed(self.parts)
+        yield self
 
-def read_level(raw: Any, place: Place, findings: Findings, files: Files) -> Level | None:
-    """Check the run or ``defaults`` at ``place``; ``None`` if it is not even a mapping."""
-    is_run = place[0] == "runs"
-    kind = RunModel if is_run else DefaultsModel
+    def keys(self) -> set[str]:
+        """What the run and its parts give."""
+        return {key for level in self.chain() for key in level.raw}
+
+
+def read_level(
+    raw: Any,
+    place: Place,
+    findings: Findings,
+    files: Files,
+    *,
+    kind: type[DefaultsModel] | None = None,
+    inner: Place = (),
+) -> Level | None:
+    """Check the run or ``defaults`` at ``place``; ``None`` if it is not even a mapping.
+
+    ``kind`` holds the keys it may have. Where a single key's value stands at ``place``, ``inner``
+    is that key's path in ``raw``.
+    """
+    is_run = place[0] == "runs" and not inner
+    if kind is None:
+        kind = OneRunModel if is_run else DefaultsModel
     if not isinstance(raw, dict):
         what = "a run's keys, such as id and strategy" if is_run else "a run's keys"
         findings.add(place, f"expected a mapping of {what}, got {describe(raw)}")
         return None
-    level = Level(place, raw)
+    level = Level(place, raw, inner=inner)
     try:
         model: DefaultsModel = kind.model_validate(raw)
     except ValidationError as error:
-        findings.add_invalid(place, error, kind)
+        findings.add_invalid(place, error, kind, inner)
         sound = _without_faults(level, error)
         level.id = sound.pop("id", None)
+        for key in EXPANDING:
+            sound.pop(key, None)
         model = DefaultsModel.model_validate(sound)
     else:
-        level.id = model.id if isinstance(model, RunModel) else None
+        level.id = model.id if isinstance(model, OneRunModel) else None
     _take(level, model, findings, files)
     return level
 
@@ -108,7 +153,7 @@ def _without_faults(level: Level, error: ValidationError) -> dict[str, Any]:
     for detail in error.errors(include_url=False):
         key = str(detail["loc"][0])
         level.bad.add(today(key))
-        if key in ("data", "costs") and len(detail["loc"]) > 1 and key in sound:
+        if key in ("data", "costs", "marks") and len(detail["loc"]) > 1 and key in sound:
             sound[key] = {name: value for name, value in sound[key].items() if name != detail["loc"][1]}
         else:
             sound.pop(key, None)
@@ -133,7 +178,11 @@ def _take(level: Level, model: DefaultsModel, findings: Findings, files: Files) 
     if "reports" in given:
         values["reports"] = said["reports"]
     if "checks" in given:
-        values["checks"] = said["checks"]
+        values["checks"] = (said["checks"],)
+    if "marks" in given:
+        values["marks"] = _given_in(said["marks"])
+    if not given.isdisjoint(ACTION_KEYS):
+        take_actions(given, said, values)
     if not given.isdisjoint(OLDER_KEYS):
         _take_older(level, given, said, findings)
     _take_symbols(level, given, said, findings, files)
@@ -144,12 +193,26 @@ def _take(level: Level, model: DefaultsModel, findings: Findings, files: Files) 
                 level, (name,), said[name], findings, files, folder_too=a_panel_may_be_a_folder
             )
     if "data" in values:
-        data = values["data"]
-        data.pop("source", None)
-        for name in data.keys() & {"path", "open_path"}:
-            data[name] = _present(level, ("data", name), data[name], findings, files, folder_too=True)
+        _take_data(level, values["data"], findings, files)
     if values.get("bundle_path") is not None and files.bundle(said["bundle_path"]) is None:
         level.bad.add("bundle_path")
+
+
+def _take_data(level: Level, data: dict[str, Any], findings: Findings, files: Files) -> None:
+    data.pop("source", None)
+    if data.get("snapshot") is not None:
+        fault = files.snapshot_fault(data["snapshot"])
+        if fault is not None:
+            findings.add(level.at(("data", "snapshot")), fault)
+            level.bad.add("data")
+    for name in ("path", "open_path"):
+        given = data.get(name)
+        if given is None:
+            continue
+        data[name] = files.absolute(given)
+        fault = files.fault(given, folder_too=True)
+        if fault is not None:
+            level.absent = (*level.absent, (name, fault))
 
 
 def _given_in(section: Any) -> dict[str, Any]:
@@ -158,7 +221,7 @@ def _given_in(section: Any) -> dict[str, Any]:
 
 def _take_older(level: Level, given: set[str], said: Mapping[str, Any], findings: Findings) -> None:
     for key, message in contradictions(level.raw):
-        findings.add((*level.place, key), message)
+        findings.add(level.at((key,)), message)
         level.bad.add(today(key))
     for key in given & FLAT.keys():
         section, name = FLAT[key]
@@ -174,7 +237,7 @@ def _take_symbols(
     key = next((key for key in ("symbols_file", "universe_file") if key in given), None)
     if "symbols" in given:
         if key is not None:
-            findings.add((*level.place, key), f"give either symbols or {key}, not both")
+            findings.add(level.at((key,)), f"give either symbols or {key}, not both")
         symbols = tuple(said["symbols"])
         if not all(map(_is_sound, symbols)) or len(set(symbols)) != len(symbols):
             _tell_symbols(level, findings)
@@ -197,7 +260,7 @@ def _is_sound(symbol: str) -> bool:
 def _tell_symbols(level: Level, findings: Findings) -> None:
     level.bad.add("symbols")
     given = level.raw["symbols"]
-    place = (*level.place, "symbols")
+    place = level.at(("symbols",))
     seen: set[str] = set()
     for number, symbol in enumerate(given if isinstance(given, list) else [given]):
         if not isinstance(symbol, str):
@@ -224,7 +287,7 @@ def _present(
         return None
     fault = files.fault(given, folder_too=folder_too)
     if fault is not None:
-        findings.add((*level.place, *level.spelling(place)), fault)
+        findings.add(level.at(place), fault)
         level.bad.add(str(place[0]) if place[0] != "universe_file" else "symbols_file")
         return None
     return files.absolute(given)

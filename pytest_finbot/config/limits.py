@@ -97,6 +97,16 @@ def read_limit(check: str, value: Any) -> Limit | None:
     return Limit(**{key: amount})
 
 
+def read_fraction(value: Any) -> float:
+    """A fraction from 0 to 1, written as a number, ``5 %`` or ``50 bp``. Raises LimitError."""
+    shown, amount, unit = _amount(value, "a number from 0 to 1, or text such as 5 %")
+    if unit == "pp":
+        raise _fault(f"{shown} is a difference between fractions; write {shown.replace('pp', '%')}")
+    if not 0 <= amount <= 1:
+        raise _fault(f"{shown} is not from 0 to 1; write 5 % as 0.05 or as 5 %")
+    return amount
+
+
 def _kind(check: str) -> Kind:
     if check in SERIES_CHECKS:
         return "fills" if check == "fills" else "series"

@@ -8,6 +8,7 @@ from pytest_finbot.config.attempts import cannot_be_ended
 from pytest_finbot.config.checks import ChecksModel, put_on
 from pytest_finbot.config.files import PRICES, Files
 from pytest_finbot.config.level import PLAIN, SECTIONS, Level
+from pytest_finbot.config.merge_actions import ActionMerger
 from pytest_finbot.config.models import DEFAULT_CAPITAL
 from pytest_finbot.config.problems import Findings, Place
 from pytest_finbot.contracts import (
@@ -64,11 +65,13 @@ class Merger:
         self._costs = CostSpec(**self._costs_given)
         self._retries_given: dict[str, Any] = given.get("retries", {})
         self._retries = RetrySpec(**self._retries_given)
-        self._checks = put_on(put_on(CheckSpec(), checks), given.get("checks"))
+        self._checks = _checks(put_on(CheckSpec(), checks), given)
+        self._actions = ActionMerger(defaults, findings)
         self._reports = _reports(REPORTS[:0], given)
         self._data: DataSpec | None = None
         self._bad_defaults = frozenset(defaults.bad)
         self._told_prices = False
+        self._replayed = False
 
     def spec(self, run: Level, line: int) -> RunSpec | None:
         """The run, resolved; ``None`` where it is too broken to be looked at further.
@@ -78,7 +81,7 @@ class Merger:
         """
         values, bad = run.values, run.bad
         if self._bad_defaults:
-            overridden = (run.raw.keys() - SECTIONS) | values.keys() & {"symbols"}
+            overridden = (run.keys() - SECTIONS) | values.keys() & {"symbols"}
             bad = bad | (self._bad_defaults - overridden)
         merged = self._plain.copy()
         for name, value in values.items():
@@ -95,6 +98,9 @@ class Merger:
                 bad = bad | {"symbols"}
         complete = self._complete(run, merged, symbols, bad)
         data = self._data_of(run, bad)
+        start, end = merged.get("start_date"), merged.get("end_date")
+        window = (start, end) if complete and start is not None and end is not None else None
+        actions = self._actions.of(run, window, symbols or None, data.field)
         if "isolation" in merged:
             self._tell_unending(run, merged, bad)
         if not complete or not bad.isdisjoint(_ESSENTIAL) or run.id is None:
@@ -114,16 +120,27 @@ class Merger:
                 if "retries" in values
                 else self._retries
             ),
-            checks=put_on(self._checks, values.get("checks")),
+            checks=_checks(self._checks, values) if "checks" in values else self._checks,
+            part=run.part,
+            **actions,
             **merged,
         )
 
     def owner(self, run: Level, place: Place) -> Place:
         """Where the file says what ``place`` within the run says: in the run, or in defaults."""
-        for level in (run, self._defaults):
+        for level in (*run.chain(), self._defaults):
             if place and level.gives(place):
-                return (*level.place, *level.spelling(place))
+                return level.at(place)
         return (*run.place, *place)
+
+    def tell_absent(self) -> None:
+        """Tell of files that defaults name and no run has asked for, unless a snapshot took their place."""
+        if not self._replayed:
+            self._tell_absent_of(self._defaults)
+
+    def _tell_absent_of(self, level: Level) -> None:
+        for name, fault in level.absent:
+            self._findings.add(level.at(("data", name)), fault)
 
     # ------------------------------------------------------------------ what is missing
 
@@ -141,9 +158,11 @@ class Merger:
             self._findings.add((*run.place, name), message, at=run.place)
         start, end = merged.get("start_date"), merged.get("end_date")
         if start is not None and end is not None and start > end:
-            own = run.raw.keys() & {"start_date", "end_date"}
-            place = run.place if own else self._defaults.place
-            at = run.place if own else (*place, "start_date")
+            own = next(
+                (level for level in run.chain() if level.raw.keys() & {"start_date", "end_date"}), None
+            )
+            place = self._defaults.place if own is None else own.place
+            at = (*place, "start_date") if own is None else place
             self._findings.add(place, f"start_date {start} is after end_date {end}", at=at)
             return False
         return not missing
@@ -153,9 +172,10 @@ class Merger:
         if fault is None:
             return
         # By the key that was given last: what a run adds to its defaults, else isolation.
-        level = run if not run.raw.keys().isdisjoint(_ENDING) else self._defaults
+        levels = (level for level in run.chain() if not level.raw.keys().isdisjoint(_ENDING))
+        level = next(levels, self._defaults)
         key = next(key for key in _ENDING if key in level.raw)
-        self._findings.add((*level.place, key), fault)
+        self._findings.add(level.at((key,)), fault)
 
     # ------------------------------------------------------------------------ parts
 
@@ -177,6 +197,20 @@ class Merger:
         return self._data
 
     def _data_spec(self, run: Level, given: dict[str, Any], bad: set[str]) -> DataSpec:
+        given = dict(given)
+        levels = [*run.chain(), self._defaults]
+        if given.get("snapshot") is not None:
+            self._replayed = True
+            given["snapshots"] = str(self._files.snapshots)
+            given.setdefault("path", "")
+        else:
+            for name in ("path", "open_path"):
+                level = next((level for level in levels if name in level.values.get("data", ())), None)
+                fault = None if level is None else dict(level.absent).get(name)
+                if level is not None and fault is not None:
+                    self._findings.add(level.at(("data", name)), fault)
+                    # It has been told of; the rest of the run can still be looked at.
+                    given[name] = "" if name == "path" else None
         path = given.get("path")
         if path is None and "data" not in bad:
             path = self._files.prices()
@@ -184,8 +218,30 @@ class Merger:
                 self._told_prices = True
                 message = f"no prices: give data.path, or put {', '.join(PRICES[:3])} or a folder {PRICES[3]}"
                 self._findings.add((*run.place, "data", "path"), f"{message}/ beside the batch file")
-        # A file that is missing has been told of; the rest of the run can still be looked at.
+        if "missing_limit" in given and given.get("missing", "error") != "forward_fill":
+            self._tell_limit(levels)
+            del given["missing_limit"]
         return DataSpec(**{**given, "path": path or ""})
+
+    def _tell_limit(self, levels: list[Level]) -> None:
+        """A run that takes back the policy of its defaults need not take back its limit."""
+        key = next(
+            key
+            for level in levels
+            for key in ("missing_limit", "missing")
+            if key in level.values.get("data", ())
+        )
+        if key == "missing_limit":
+            level = next(level for level in levels if key in level.values.get("data", ()))
+            message = "limits nothing; it is for missing: forward_fill alone"
+            self._findings.add(level.at(("data", key)), message)
+
+
+def _checks(base: CheckSpec, values: dict[str, Any]) -> CheckSpec:
+    """``base`` with what a level, and then its parts, give in its place."""
+    for given in values.get("checks", ()):
+        base = put_on(base, given)
+    return base
 
 
 def _reports(inherited: tuple[ReportName, ...], values: dict[str, Any]) -> tuple[ReportName, ...]:

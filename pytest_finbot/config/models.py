@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, cast
 
 from pydantic import Field
 
+from pytest_finbot.config.actions import Dividends, FlowModel, Multipliers, Splits
 from pytest_finbot.config.attempts import MemoryLimit, Retries, Timeout
 from pytest_finbot.config.checks import ChecksModel
 from pytest_finbot.config.fields import (
@@ -23,16 +24,20 @@ from pytest_finbot.config.fields import (
     RunId,
     Said,
     Seed,
+    SnapshotId,
     Strict,
     Symbols,
     Tag,
 )
+from pytest_finbot.config.marks import MarksModel
 from pytest_finbot.config.older_form import OlderKeys
 from pytest_finbot.config.waivers import WaiverModel
 from pytest_finbot.contracts import (
     CostBooking,
+    DividendBooking,
     FillTiming,
     Isolation,
+    MissingPolicy,
     OutputFormat,
     RebalanceFreq,
     ReportName,
@@ -52,8 +57,10 @@ class DataModel(Strict):
     path: FilePath = ""
     field: Literal["close", "adj_close"] = "close"
     calendar: str | None = None
-    missing: Literal["error"] = "error"
+    missing: MissingPolicy = "error"
+    missing_limit: int = Field(default=5, ge=1)
     open_path: FilePath | None = None
+    snapshot: SnapshotId | None = None
 
 
 class CostsModel(Strict):
@@ -101,12 +108,22 @@ class DefaultsModel(OlderKeys):
     # None where a level says nothing: building an empty one for each of 10,000 runs takes time.
     retries: Retries = cast(Any, None)
     checks: ChecksModel = cast(Any, None)
+    marks: MarksModel = cast(Any, None)
+    flows: list[FlowModel] = cast(Any, None)
+    dividends: Dividends = cast(Any, None)
+    splits: Splits = cast(Any, None)
+    dividend_booking: DividendBooking = "cash"
+    multipliers: Multipliers = cast(Any, None)
 
 
-class RunModel(DefaultsModel):
+class OneRunModel(DefaultsModel):
     """One run: its id, and whatever it does not take from ``defaults``."""
 
     id: RunId
+
+
+class RunModel(OneRunModel):
+    """A run of a batch file, which a matrix or windows of its own may turn into many."""
 
 
 class BatchHead(Strict):

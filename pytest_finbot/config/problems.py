@@ -58,6 +58,13 @@ def key_path(place: Place) -> str:
     return words
 
 
+def placed(base: Place, inner: Place, key: Place) -> Place:
+    """Where ``key``, a path within a run, stands if ``base`` holds what the run has at ``inner``."""
+    if not inner:
+        return (*base, *key)
+    return (*base, *key[len(inner) :]) if key[: len(inner)] == inner else base
+
+
 def quoted(text: str, longest: int = _LONGEST_QUOTE) -> str:
     """``text`` in single quotes on one line, cut where it is longer than ``longest``."""
     shown = text if len(text) <= longest else text[:longest] + "…"
@@ -94,10 +101,15 @@ class Findings:
         key = key_path(place)
         self._found.setdefault((line, key, message), Problem(self._file, line, key, message))
 
-    def add_invalid(self, place: Place, error: ValidationError, model: type[BaseModel]) -> None:
-        """Note what pydantic found wrong with the value at ``place``, checked by ``model``."""
+    def add_invalid(
+        self, place: Place, error: ValidationError, model: type[BaseModel], inner: Place = ()
+    ) -> None:
+        """Note what pydantic found wrong with the value at ``place``, checked by ``model``.
+
+        ``inner``: what stands at ``place`` is only the model's value at this path.
+        """
         for detail in error.errors(include_url=False):
-            where = (*place, *detail["loc"])
+            where = placed(place, inner, detail["loc"])
             # Of a limit, which is read as a whole, a single error may tell several faults.
             for key, fault in detail.get("ctx", {}).get("faults", ()):
                 self.add((*where, *key), fault)
@@ -175,6 +187,9 @@ _SAME_AS: Final = {
     "year": "A",
     "Y": "A",
     "never": "none",
+    "ffill": "forward_fill",
+    "pad": "forward_fill",
+    "bfill": "backfill",
 }
 
 

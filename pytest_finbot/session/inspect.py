@@ -15,7 +15,11 @@ from pytest_finbot.errors import did_you_mean
 from pytest_finbot.strategies.inspect import inspect_params
 from pytest_finbot.strategies.resolve import is_callable_path
 
-_USUAL_CALENDARS = frozenset(("24/5", "24/7", "XAMS", "XETR", "XHKG", "XLON", "XNAS", "XNYS", "XPAR", "XTKS"))
+_WEEKDAYS = "weekdays"
+"""The plain calendar: Monday to Friday, no holidays. Not of the library."""
+_USUAL_CALENDARS = frozenset(
+    ("24/5", "24/7", "XAMS", "XETR", "XHKG", "XLON", "XNAS", "XNYS", "XPAR", "XTKS", _WEEKDAYS)
+)
 """Known without asking: the library that knows them all takes half a second and 60 MB to load."""
 KeyPath = tuple[str | int, ...]
 
@@ -52,10 +56,13 @@ def _calendar_problem(name: str | None) -> str | None:
         return None
     from pytest_finbot.market.calendars import calendar_names
 
-    known = calendar_names()
+    known = calendar_names() | {_WEEKDAYS}
     if name in known:
         return None
-    return f"unknown calendar {name!r}{did_you_mean(name, known)} (an exchange_calendars name is expected)"
+    return (
+        f"unknown calendar {name!r}{did_you_mean(name, known)} "
+        f"(an exchange_calendars name or {_WEEKDAYS} is expected)"
+    )
 
 
 def modules_beside(batch: Batch) -> dict[str, Path]:

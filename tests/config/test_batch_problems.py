@@ -170,7 +170,11 @@ def test_keys_of_the_batch(folder, line, words):
             "the text 'yahoo' is not available; expected local: a run nev",
         ),
         ("data: {field: open}", "data.field", "'open' is not one of close, adj_close"),
-        ("data: {missing: drop}", "data.missing", "'drop' is not error"),
+        (
+            "data: {missing: ffill}",
+            "data.missing",
+            "'ffill' is not one of error, drop, forward_fill, interpolate, backfill; did you mean 'forward_f",
+        ),
         ("costs: {booking: cash}", "costs.booking", "'cash' is not one of targeted, from_cash"),
         ("costs: {slippage_bps: -1}", "costs.slippage_bps", "-1 is not at least 0"),
         (
