@@ -84,6 +84,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="of the batch that is gone on with (default: last), run only what failed",
     )
     group.addoption(
+        "--finbot-log-json",
+        nargs="?",
+        const="-",
+        default=None,
+        metavar="FILE",
+        help="also append the lines of the log to FILE (--finbot-log-json=FILE); without FILE, to stderr",
+    )
+    group.addoption(
         "--finbot-accept",
         nargs="?",
         const="*",

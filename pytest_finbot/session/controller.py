@@ -209,12 +209,13 @@ class Controller:
     def open_batches(self) -> dict[Path, OpenBatch]:
         return {planned.batch.path: planned.open for planned in self.planned if planned.open is not None}
 
-    def worker_payload(self) -> str:
+    def worker_payload(self, log_json: str | None = None) -> str:
         """What a worker needs to find its batches; a string, for xdist carries only plain data."""
         return json.dumps(
             {
                 "registry": str(self.registry_root),
                 "durability": self.durability,
+                "log_json": log_json,
                 "batches": [
                     {
                         "path": str(planned.open.path),

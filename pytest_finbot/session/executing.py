@@ -20,6 +20,7 @@ from pytest_finbot.session.recording import RunRecorder
 
 if TYPE_CHECKING:
     from pytest_finbot.registry.protocol import Registry
+    from pytest_finbot.session.log_stream import LogStream
 
 
 class ExecutingPlugin:
@@ -33,6 +34,7 @@ class ExecutingPlugin:
         worker: str,
         watches: Mapping[str, CancelWatch],
         guard: ExitGuard | None = None,
+        stream: LogStream | None = None,
     ) -> None:
         executor = Executor(
             registry,
@@ -42,7 +44,7 @@ class ExecutingPlugin:
             select(config.option.finbot_phase),
         )
         self._batches = batches
-        self._recorder = RunRecorder(registry, batches, worker, executor, watches)
+        self._recorder = RunRecorder(registry, batches, worker, executor, watches, stream)
         config.stash[RECORDER] = self._recorder
 
     @pytest.hookimpl(wrapper=True)

@@ -12,6 +12,7 @@ from pytest_finbot.session.collecting import BatchCollection
 from pytest_finbot.session.executing import ExecutingPlugin
 from pytest_finbot.session.exit_guard import ExitGuard
 from pytest_finbot.session.items import RECORDED, BatchFile
+from pytest_finbot.session.log_stream import LogStream
 from pytest_finbot.session.resumed import STALE, WHY
 from pytest_finbot.session.resuming import EarlierResults
 from pytest_finbot.session.termination import Termination
@@ -33,6 +34,7 @@ class ControllerPlugin:
         self._terminate: Termination | None = None
         self._guard = ExitGuard()
         self._began = False
+        self._log_target: str | None = None
 
     # --------------------------------------------------------------------------- begin
 
@@ -45,11 +47,15 @@ class ControllerPlugin:
                     "finbot: --setup-only and --setup-plan run no backtest; use --collect-only to see them"
                 )
             return
+        stream = LogStream.asked(config)
         self._controller.begin()
         self._began = True
         if config.pluginmanager.hasplugin("dsession"):
             self._collection = BatchCollection(config, {})
             self._controller.forget_specs()
+            if stream is not None:
+                self._log_target = stream.target
+                stream.close()
         else:
             self._executing = ExecutingPlugin(
                 config,
@@ -58,6 +64,7 @@ class ControllerPlugin:
                 "main",
                 self._controller.watches(),
                 self._guard,
+                stream,
             )
             config.pluginmanager.register(self._executing, "finbot-executing")
             self._guard.install()
@@ -66,7 +73,7 @@ class ControllerPlugin:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         if self._began:
-            node.workerinput["finbot"] = self._controller.worker_payload()
+            node.workerinput["finbot"] = self._controller.worker_payload(self._log_target)
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> BatchFile | None:
         return self._collection.file(file_path, parent)

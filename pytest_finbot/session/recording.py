@@ -28,6 +28,7 @@ from pytest_finbot.session.resuming import EarlierResults
 if TYPE_CHECKING:
     from pytest_finbot.registry.protocol import BatchWriter, Registry
     from pytest_finbot.session.isolated import IsolatedExecutor
+    from pytest_finbot.session.log_stream import LogStream
 
 
 class CancelledError(Exception):
@@ -67,12 +68,14 @@ class RunRecorder:
         worker: str,
         executor: Executor,
         watches: Mapping[str, CancelWatch] | None = None,
+        stream: LogStream | None = None,
     ) -> None:
         self._registry = registry
         self._batches = batches
         self._worker = worker
         self._executor = executor
         self._watches = watches or {}
+        self._stream = stream
         self._writers: dict[str, BatchWriter] = {}
         self._attempts: dict[tuple[str, str], int] = {}
         self._isolated: IsolatedExecutor | None = None
@@ -207,6 +210,8 @@ class RunRecorder:
         """A line in the log. Its loss costs nothing that is counted, so it fails no run."""
         try:
             self.writer(batch).log(kind, payload, flush=flush)
+            if self._stream is not None:
+                self._stream.write(batch.batch_id, kind, payload)
         except FinbotError as error:
             self.lost_lines += 1
             self.why_lost = str(error)
@@ -226,6 +231,9 @@ class RunRecorder:
             for writer in self._writers.values():
                 writer.close()
             self._writers.clear()
+            if self._stream is not None:
+                self._stream.close()
+                self._stream = None
 
     def _isolation(self) -> IsolatedExecutor:
         if self._isolated is None:

@@ -15,6 +15,7 @@ from pytest_finbot.session.cancelling import CancelWatch
 from pytest_finbot.session.collecting import BatchCollection
 from pytest_finbot.session.executing import ExecutingPlugin
 from pytest_finbot.session.gate import open_gate
+from pytest_finbot.session.log_stream import LogStream
 
 if TYPE_CHECKING:
     from pytest_finbot.session.items import BatchFile
@@ -39,7 +40,9 @@ class WorkerPlugin:
             specs[path] = runs_from_json(planned)
             watches[batch_id] = CancelWatch(registry.batch_folder(batch_id), batch["cancels_before"])
         self._collection = BatchCollection(config, specs)
-        self._executing = ExecutingPlugin(config, registry, batches, worker, watches)
+        target = told["log_json"]
+        stream = None if target is None else LogStream.opened(target, worker, config)
+        self._executing = ExecutingPlugin(config, registry, batches, worker, watches, stream=stream)
         config.pluginmanager.register(self._executing, "finbot-executing")
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> BatchFile | None:
