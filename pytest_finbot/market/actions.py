@@ -66,8 +66,8 @@ def _resolved(spec: RunSpec, window: Window, whole: Window, kind: _Kind) -> Floa
         return None
     if spec.data.field == "adj_close":
         raise ParameterError(
-            f"actions.{kind}: the prices are adjusted (data.field: adj_close) and contain their dividends "
-            "and splits; give raw prices (data.field: close), or leave actions out"
+            f"{kind}: the prices are adjusted (data.field: adj_close) and contain their dividends "
+            f"and splits; give raw prices (data.field: close), or leave {kind} out"
         )
     if isinstance(asked, tuple):
         values = _declared(spec, window, asked, kind)
@@ -84,7 +84,7 @@ def _of_files(window: Window, whole: Window, kind: _Kind) -> FloatArray:
     if told is None or lacking:
         which = some(lacking) or table.source
         raise DataError(
-            f"{which}: no column '{column}' (actions.{kind}: from_prices); expected one in each symbol's "
+            f"{which}: no column '{column}' ({kind}: from_prices); expected one in each symbol's "
             "file of daily bars, or the list itself in the batch file"
         )
     values = np.take(told[whole.first : whole.last], whole.columns, axis=1)
@@ -102,14 +102,14 @@ def _declared(
     for action in asked:
         if action.symbol not in spec.symbols:
             raise ParameterError(
-                f"actions.{kind}: '{action.symbol}' is not a symbol of the run"
+                f"{kind}: '{action.symbol}' is not a symbol of the run"
                 f"{did_you_mean(action.symbol, spec.symbols)} (it has {some(spec.symbols)})"
             )
         if not spec.start_date <= action.ex_date <= spec.end_date:
             if spec.part is not None:
                 continue
             raise DataError(
-                f"actions.{kind}: {action.symbol}: ex_date {action.ex_date} is outside the run's window, "
+                f"{kind}: {action.symbol}: ex_date {action.ex_date} is outside the run's window, "
                 f"{spec.start_date} to {spec.end_date}"
             )
         day = np.datetime64(action.ex_date, "D")
@@ -124,7 +124,7 @@ def _declared(
                 f"the next one is {sessions[row]}" if row < len(sessions) else "there is none after it"
             )
             raise DataError(
-                f"actions.{kind}: {action.symbol}: ex_date {action.ex_date} is no session of the prices; "
+                f"{kind}: {action.symbol}: ex_date {action.ex_date} is no session of the prices; "
                 f"{following}"
             )
         if isinstance(action, Dividend):

@@ -51,10 +51,8 @@ def fill(prices: FloatArray, policy: MissingPolicy, limit: int) -> FloatArray:
         put, reached = following, has_following
     else:
         reached = has_last & has_following & gone
-        span = np.where(reached, after - before, 1)
-        put = np.where(reached, last, 0.0) + np.where(reached, following - last, 0.0) * (
-            (rows - before) / span
-        )
+        start, end = np.where(reached, last, 0.0), np.where(reached, following, 0.0)
+        put = start + (end - start) * ((rows - before) / np.where(reached, after - before, 1))
     filled = prices.copy()
     filled[:, columns] = np.where(gone & reached, put, part)
     return filled

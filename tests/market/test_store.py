@@ -3,7 +3,11 @@
 import dataclasses
 import os
 import threading
+from pathlib import Path
 
+import pytest
+
+from pytest_finbot.errors import DataError
 from pytest_finbot.market.store import WINDOWS_KEPT
 
 
@@ -78,3 +82,67 @@ def test_threads_share_one_reading(store, a_run, wide):
         thread.join()
     assert len({id(market) for market in loaded}) == 1
     assert store.files_read == 1
+
+
+@pytest.fixture
+def changes_while_read(monkeypatch):
+    """``changes_while_read(path, change)``: what happens to the file at the moment it is read."""
+    read = Path.read_bytes
+
+    def arrange(path, change):
+        def meddled(self):
+            content = read(self)
+            if self == path:
+                change(path)
+            return content
+
+        monkeypatch.setattr(Path, "read_bytes", meddled)
+
+    return arrange
+
+
+def append(path):
+    with path.open("a") as file:
+        file.write("2020-01-13,1,2\n")
+
+
+def replace(path):
+    """The same size and times: only that it is another file tells."""
+    before = path.stat()
+    path.with_name("new.csv").write_text(path.read_text())
+    path.with_name("new.csv").replace(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+@pytest.mark.parametrize("change", [append, replace])
+def test_a_file_that_changes_while_it_is_read_is_refused(load, wide, changes_while_read, monkeypatch, change):
+    path = wide()
+    changes_while_read(path, change)
+    with pytest.raises(DataError, match=f"{path}: changed while it was being read; run again"):
+        load(path)
+    monkeypatch.undo()
+    assert len(load(path).sessions) == 5, "once nothing writes to it, it is read"
+
+
+def test_a_file_of_a_folder_that_changes_while_it_is_read_is_refused(load, text, changes_while_read):
+    rows = "Date,Close\n2020-01-06,1\n2020-01-10,2\n"
+    text(rows, "prices/KO.csv")
+    path = text(rows, "prices/AAPL.csv")
+    changes_while_read(path, append)
+    with pytest.raises(DataError, match=f"{path}: changed while"):
+        load(path.parent)
+
+
+def test_a_file_that_vanishes_while_it_is_read_is_refused(load, wide, changes_while_read):
+    path = wide()
+    changes_while_read(path, Path.unlink)
+    with pytest.raises(DataError, match="no such file"):
+        load(path)
+
+
+def test_a_panel_that_changes_while_it_is_read_is_refused(store, a_run, wide, text, changes_while_read):
+    panel = text("Date,AAPL,KO\n2020-01-06,1,2\n", "panel/value.csv")
+    changes_while_read(panel, append)
+    run = a_run(wide(), factors_path=str(panel.parent))
+    with pytest.raises(DataError, match=r"value\.csv: changed while"):
+        store.load(run, ["value"])

@@ -5,6 +5,9 @@ import pandas as pd
 import pytest
 
 from pytest_finbot.errors import ParameterError
+from pytest_finbot.market.ohlcv import symbol_bars
+from pytest_finbot.market.prices import prices_of_bars
+from pytest_finbot.market.table_file import read_table_file
 
 HEADER = "Date,Open,High,Low,Close,Adj Close,Volume\n"
 
@@ -99,3 +102,39 @@ def test_the_bars_of_one_symbol_are_not_a_wide_file(refused, load, bars):
 def test_opens_are_not_given_twice(load, bars, wide):
     with pytest.raises(ParameterError, match=r"data\.open_path"):
         load(bars("KO", DAYS), "KO", open_path=wide())
+
+
+def test_a_table_of_bars_has_what_the_files_say_besides(text):
+    header = "Date,Open,High,Low,Close,Adj Close,Dividends,Stock Splits\n"
+    text(header + "2020-01-06,2,5,1,4,2,0.5,0\n2020-01-07,2,5,1,4,2,,\n", "A.csv")
+    text(header + "2020-01-07,2,6,1,3,3,0,2\n", "B.csv")
+    folder = text("Date,Close\n2020-01-07,8\n", "C.csv").parent
+    bars = {name: symbol_bars(read_table_file(folder / f"{name}.csv")) for name in "ABC"}
+    both = prices_of_bars({name: bars[name] for name in "AB"}, "adj_close", str(folder))
+    assert both.close.tolist() == [[2, pytest.approx(np.nan, nan_ok=True)], [2, 3]]
+    assert (both.raw[1].tolist(), both.high[1].tolist(), both.low[1].tolist()) == ([4, 3], [5, 6], [1, 1])
+    assert both.dividends.tolist() == [[0.5, 0], [0, 0]]
+    assert both.splits.tolist() == [[1, 1], [1, 2]]
+    assert both.without == {"Dividends": (), "Stock Splits": ()}
+    three = prices_of_bars(bars, "close", str(folder))
+    assert three.raw is three.close
+    assert (three.high, three.low) == (None, None), "not every file has them"
+    assert three.dividends.tolist() == [[0.5, 0, 0], [0, 0, 0]]
+    assert three.without["Dividends"] == (str(folder / "C.csv"),)
+
+
+def test_columns_and_sessions_of_a_table_are_picked_together(text):
+    rows = "Date,Open,High,Low,Close,Dividends\n2020-01-06,1,1,1,1,0\n2020-01-07,2,2,2,2,0.5\n"
+    text(rows, "A.csv")
+    folder = text(rows.replace(",2", ",3"), "B.csv").parent
+    bars = {name: symbol_bars(read_table_file(folder / f"{name}.csv")) for name in "AB"}
+    table = prices_of_bars(bars, "close", str(folder))
+    assert table.of([0, 1]) is table
+    turned = table.of([1, 0]).at(np.array([False, True]))
+    assert turned.symbols == ("B", "A")
+    assert [str(day) for day in turned.sessions] == ["2020-01-07"]
+    for array in (turned.close, turned.open, turned.raw, turned.high, turned.low):
+        assert array.tolist() == [[3, 2]]
+        assert not array.flags.writeable
+    assert turned.dividends.tolist() == [[0.5, 0.5]]
+    assert turned.splits is None

@@ -146,6 +146,34 @@ def test_a_parquet_file_cut_in_the_middle_is_refused(refused, tmp_path):
     refused(path, tells=[str(path), "not a readable Parquet file"])
 
 
+@pytest.mark.parametrize("last", ["2020-01-09,1", "2020-01", "2"])
+def test_a_csv_cut_in_the_middle_of_a_line_is_refused(refused, text, last):
+    path = text(f"Date,AAPL,KO\n2020-01-06,1,2\n\n2020-01-08,1,2\n{last}")
+    message = refused(path, tells=[f"{path}: line 5: ", "expected 3", repr(last), "it is not whole"])
+    assert "\n" not in message
+
+
+def test_a_short_line_that_is_not_the_end_is_not_called_cut(refused, text):
+    path = text("Date,AAPL,KO\n2020-01-06,1,2\n2020-01-07,1\n2020-01-08,1,2")
+    assert "not whole" not in refused(path, tells=[f"{path}: line 3: 2 cells, expected 3"])
+    path = text("Date,AAPL,KO\n2020-01-06,1,2\n2020-01-07,1\n")
+    assert "not whole" not in refused(path, tells=[f"{path}: line 3: 2 cells, expected 3"])
+
+
+def test_the_last_line_needs_no_end(load, text):
+    assert load(text("Date,AAPL,KO\n2020-01-06,1,2\n2020-01-10,1,2")).close.shape == (2, 2)
+
+
+def test_a_cut_far_down_a_large_file_is_found_by_its_line(refused, text):
+    days = np.arange("1900-01-01", "2020-01-11", dtype="datetime64[D]").astype(str)
+    cells = ",".join(["1.2345678"] * 10)
+    rows = "".join(f"{day},{cells}\n" for day in days)
+    assert len(rows) > 2**21, "more than one block of Arrow's reader"
+    header = "Date," + ",".join(f"S{number}" for number in range(10)) + "\n"
+    path = text(header + rows[:-20])
+    refused(path, tells=[f"line {len(days) + 1}: ", "expected 11", "it is not whole"])
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
