@@ -33,6 +33,8 @@ from pytest_finbot.market.ohlcv import (
 )
 from pytest_finbot.market.prices import PriceTable, prices_of_bars, prices_of_wide, require_symbols
 from pytest_finbot.market.quality import Window, check_window, immutable, window_of
+from pytest_finbot.market.snapshots.reading import manifest_path, open_snapshot
+from pytest_finbot.market.snapshots.replay import Replay
 from pytest_finbot.market.table_file import TableFile, read_table_file, require_exists, some, suffix_of
 from pytest_finbot.market.wide import WideTable, wide_table
 
@@ -64,6 +66,7 @@ class PriceStore:
         self._lock = threading.RLock()
         self._files: dict[str, tuple[_Stamp, WideTable | SymbolBars]] = {}
         self._panels: dict[str, tuple[tuple[_Stamp, ...], FactorPanel]] = {}
+        self._replays: dict[str, tuple[_Stamp, Replay]] = {}
         self._tables: OrderedDict[object, PriceTable] = OrderedDict()
         self._windows: OrderedDict[object, MarketData] = OrderedDict()
 
@@ -79,14 +82,15 @@ class PriceStore:
     def _load(self, spec: RunSpec, factors: tuple[str, ...]) -> MarketData:
         stamps = self._price_stamps(spec)
         panel_path = _panel_path(spec, factors)
-        panel_stamps = () if panel_path is None else _panel_stamps(panel_path)
+        panel_stamps = () if panel_path is None else _panel_stamps(spec, panel_path)
         of_table = (
             spec.data.path,
             spec.data.field,
+            spec.data.open_path,
             stamps,
             # A wide file is one table whatever symbols a run picks; one symbol may also be
             # a file of its bars, and from a folder only the symbols asked for are read.
-            spec.symbols if len(spec.symbols) == 1 or os.path.isdir(spec.data.path) else (),
+            spec.symbols if len(spec.symbols) == 1 or _may_be_bars(spec) else (),
         )
         of_window = (
             of_table,
@@ -101,6 +105,7 @@ class PriceStore:
             # Of a part, actions outside its dates are another part's.
             spec.part is not None,
             factors,
+            panel_path,
             panel_stamps,
         )
         kept = self._windows.get(of_window)
@@ -114,7 +119,7 @@ class PriceStore:
         self._tables.move_to_end(of_table)
         while len(self._tables) > TABLES_KEPT:
             self._tables.popitem(last=False)
-        panel = None if panel_path is None else self._panel(panel_path, panel_stamps)
+        panel = None if panel_path is None else self._panel(spec, panel_path, panel_stamps)
         market = self._cut(spec, table, factors, panel, panel_stamps)
         self._windows[of_window] = market
         self._forget_windows()
@@ -149,7 +154,7 @@ class PriceStore:
             known = {
                 name: immutable(align(panel.read(name), name, spec.symbols, sessions)) for name in factors
             }
-            _require_unchanged(panel_stamps, _panel_stamps(Path(panel.source)))
+            _require_unchanged(panel_stamps, _panel_stamps(spec, Path(panel.source)))
         used = {
             "open": open_,
             "missing.observed": None if observed is None else observed.astype(np.float64),
@@ -184,6 +189,8 @@ class PriceStore:
     # ------------------------------------------------------------------------- prices
 
     def _price_stamps(self, spec: RunSpec) -> tuple[_Stamp, ...]:
+        if spec.data.snapshot is not None:
+            return (_snapshot_stamp(spec),)
         path = Path(spec.data.path)
         mode, stamp = _look(path, "data.path")
         if not stat.S_ISDIR(mode):
@@ -207,6 +214,8 @@ class PriceStore:
         return tuple(_look(path / files[symbol][0], "data.path")[1] for symbol in spec.symbols)
 
     def _table(self, spec: RunSpec, stamps: tuple[_Stamp, ...]) -> PriceTable:
+        if spec.data.snapshot is not None:
+            return self._replay(spec, stamps[0]).prices(spec)
         path, field = Path(spec.data.path), spec.data.field
         if path.is_dir():
             bars = {symbol: self._bars(stamp) for symbol, stamp in zip(spec.symbols, stamps, strict=True)}
@@ -249,9 +258,20 @@ class PriceStore:
         _require_unchanged((stamp,), (_look(Path(stamp.path), "data")[1],))
         return table
 
+    def _replay(self, spec: RunSpec, stamp: _Stamp) -> Replay:
+        known = self._replays.get(stamp.path)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        self.files_read += 1
+        replay = Replay(open_snapshot(Path(spec.data.snapshots), spec.data.snapshot or ""))
+        self._replays[stamp.path] = (stamp, replay)
+        return replay
+
     # ------------------------------------------------------------------------ factors
 
-    def _panel(self, path: Path, stamps: tuple[_Stamp, ...]) -> FactorPanel:
+    def _panel(self, spec: RunSpec, path: Path, stamps: tuple[_Stamp, ...]) -> FactorPanel:
+        if spec.data.snapshot is not None:
+            return self._replay(spec, stamps[0]).panel(str(path))
         known = self._panels.get(str(path))
         if known is not None and known[0] == stamps:
             return known[1]
@@ -306,7 +326,22 @@ def _panel_path(spec: RunSpec, factors: tuple[str, ...]) -> Path | None:
     return Path(spec.factors_path)
 
 
-def _panel_stamps(path: Path) -> tuple[_Stamp, ...]:
+def _snapshot_stamp(spec: RunSpec) -> _Stamp:
+    """Stamp of the manifest: objects are named by their content, and do not change."""
+    folder, identity = Path(spec.data.snapshots), spec.data.snapshot or ""
+    manifest = manifest_path(folder, identity)
+    if not manifest.exists():
+        open_snapshot(folder, identity)  # raises, with the snapshots there are
+    return _look(manifest, "data.snapshot")[1]
+
+
+def _may_be_bars(spec: RunSpec) -> bool:
+    return spec.data.snapshot is not None or os.path.isdir(spec.data.path)
+
+
+def _panel_stamps(spec: RunSpec, path: Path) -> tuple[_Stamp, ...]:
+    if spec.data.snapshot is not None:
+        return (_snapshot_stamp(spec),)
     mode, stamp = _look(path, "factors_path")
     if not stat.S_ISDIR(mode):
         return (stamp,)
