@@ -10,7 +10,7 @@ from pytest_finbot.contracts import FloatArray, SessionArray
 from pytest_finbot.valuation.undefined import NOT_FINITE, Undefined
 
 EQUAL = 1e-12
-"""Values whose difference is a smaller fraction of them are the same."""
+"""Values that differ by less, or by a smaller fraction of them, are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +45,4 @@ def extremes(series: FloatArray, sessions: SessionArray, nothing: str) -> Extrem
 
 
 def _first_at(values: FloatArray, extreme: float) -> int:
-    return int(np.argmax(np.abs(values - extreme) <= EQUAL * abs(extreme)))
+    return int(np.argmax(np.abs(values - extreme) <= EQUAL * max(1.0, abs(extreme))))

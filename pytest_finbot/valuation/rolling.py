@@ -22,6 +22,9 @@ from pytest_finbot.valuation.undefined import NOT_FINITE, Figure, Undefined, val
 WINDOWS = (63, 252)
 """Sessions: a quarter and a year."""
 
+_AT_ONCE = 256
+"""Windows whose deviations are held at a time: no more than stays in the processor's cache."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rolling:
@@ -78,7 +81,11 @@ def rolling(returns: FloatArray, sessions: SessionArray, window: int) -> Rolling
     if beyond.any():
         volatility[window - 1 :][beyond] = sharpe[window - 1 :][beyond] = np.nan
         gaps.append(f"{NOT_FINITE.reason} on {days(beyond, sessions[window - 1 :])}")
-    zero = [f"volatility is zero on {days(flat, sessions[window - 1 :])}"] if flat.any() else []
+    zero = (
+        [f"volatility is zero, so there is no ratio, on {days(flat, sessions[window - 1 :])}"]
+        if flat.any()
+        else []
+    )
     return Rolling(window, volatility, sharpe, "; ".join(gaps), "; ".join(gaps + zero))
 
 
@@ -104,6 +111,9 @@ def _moments(returns: FloatArray, window: int) -> tuple[FloatArray, FloatArray]:
     """Mean and sample standard deviation of every full window [T - window + 1]."""
     windows = np.lib.stride_tricks.sliding_window_view(returns, window)
     mean: FloatArray = windows.mean(axis=1)
-    around = windows - mean[:, None]
-    deviation: FloatArray = np.sqrt(np.einsum("ij,ij->i", around, around) / (window - 1))
-    return mean, deviation
+    squares = np.empty_like(mean)
+    for row in range(0, len(windows), _AT_ONCE):
+        rows = slice(row, row + _AT_ONCE)
+        around = windows[rows] - mean[rows, None]
+        squares[rows] = np.einsum("ij,ij->i", around, around)
+    return mean, np.sqrt(squares / (window - 1))

@@ -21,6 +21,7 @@ def test_a_fall_and_the_way_back_are_dated():
         recovery="2020-01-05",
         depth=pytest.approx(-0.2),
         to_trough=2,
+        to_recover=2,
         length=4,
     )
 
@@ -29,7 +30,7 @@ def test_a_loss_on_the_first_session_is_a_drawdown_from_the_start_capital():
     (found,) = worst_drawdowns(np.array([100.0, 90.0, 95.0]), SESSIONS)
 
     assert (found.peak, found.trough, found.recovery) == ("2020-01-01", "2020-01-01", None)
-    assert found.length == 2
+    assert (found.to_trough, found.to_recover, found.length) == (1, None, 2)
 
 
 def test_the_deepest_come_first_and_ties_in_order_of_time():
@@ -64,9 +65,12 @@ def test_each_drawdown_is_the_one_a_reader_would_find_by_hand(levels):
             fall = levels[peak + 1 : row]
             if fall:
                 length = row - peak if row < end else len(fall)
-                by_hand.append((min(fall) / levels[peak] - 1, fall.index(min(fall)) + 1, length))
+                down = fall.index(min(fall)) + 1
+                by_hand.append(
+                    (min(fall) / levels[peak] - 1, down, row - peak - down if row < end else -1, length)
+                )
             peak = row
-    assert sorted((drawdown.depth, drawdown.to_trough, drawdown.length) for drawdown in found) == sorted(
-        by_hand
-    )
+    assert sorted(
+        (d.depth, d.to_trough, -1 if d.to_recover is None else d.to_recover, d.length) for d in found
+    ) == sorted(by_hand)
     assert min((drawdown.depth for drawdown in found), default=0.0) == depths(wealth).min()
