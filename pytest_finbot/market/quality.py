@@ -1,176 +1,120 @@
-"""Is a window of prices fit to trade on? Everything that is not, in one error."""
+"""Is a window of prices fit to trade on? Everything that is not, in one error, and what is odd."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
-from typing import TypeVar, cast
 
-import numpy as np
-
-from pytest_finbot.contracts import FloatArray, SessionArray
+from pytest_finbot.contracts import DataFinding, FloatArray
 from pytest_finbot.errors import DataError
-from pytest_finbot.market.calendars import sessions_between
-from pytest_finbot.market.prices import PriceTable
-from pytest_finbot.market.table_file import some
+from pytest_finbot.market.findings.adjustment import adjustment_findings
+from pytest_finbot.market.findings.bars import bar_findings
+from pytest_finbot.market.findings.dates import EDGE, date_findings, no_session
+from pytest_finbot.market.findings.moves import Moves
+from pytest_finbot.market.findings.rounding import rounding_findings
+from pytest_finbot.market.findings.stale import stale_findings
+from pytest_finbot.market.findings.steps import scan
+from pytest_finbot.market.findings.unpriced import unpriced
+from pytest_finbot.market.window import Window, immutable, window_of
 
-Array = TypeVar("Array", FloatArray, SessionArray)
-
-EDGE = timedelta(days=7)
-"""How far from its ends a window's first and last session may lie: a weekend and holidays."""
+__all__ = [
+    "EDGE",
+    "PROBLEMS_TOLD",
+    "UnfitPricesError",
+    "Window",
+    "check_window",
+    "findings_of",
+    "immutable",
+    "window_of",
+]
 
 PROBLEMS_TOLD = 10
 """A message names this many problems and counts the rest."""
 
-_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+class UnfitPricesError(DataError):
+    """A window that cannot be traded on. ``findings`` are all of it, odd ones too."""
+
+    def __init__(self, message: str, findings: tuple[DataFinding, ...] = ()) -> None:
+        super().__init__(message)
+        self.findings = findings
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Window:
-    """Which part of a table a run uses: rows ``first`` to ``last`` (exclusive) and ``columns``."""
-
-    table: PriceTable
-    start: date
-    end: date
-    first: int
-    last: int
-    columns: Sequence[int]
-
-    @property
-    def sessions(self) -> SessionArray:
-        return self.table.sessions[self.first : self.last]
-
-    def cut(self, values: FloatArray) -> FloatArray:
-        """Rows and columns of the window, C-contiguous, read-only for good."""
-        return immutable(np.take(values[self.first : self.last], self.columns, axis=1))
-
-
-def immutable(values: Array) -> Array:
-    """A C-contiguous copy over memory that nobody can make writable again.
-
-    Windows are shared by runs: a strategy that could write into one would change the prices
-    of its neighbours under an unchanged fingerprint.
-    """
-    return cast(Array, np.frombuffer(values.tobytes(), dtype=values.dtype).reshape(values.shape))
-
-
-def window_of(table: PriceTable, symbols: Sequence[str], start: date, end: date) -> Window:
-    """The part of ``table`` from ``start`` to ``end``, both included. Symbols have to be there."""
-    first, last = np.searchsorted(
-        table.sessions, np.array([start, end + timedelta(days=1)], "datetime64[D]")
-    ).tolist()
-    places = {symbol: place for place, symbol in enumerate(table.symbols)}
-    return Window(table, start, end, first, last, [places[symbol] for symbol in symbols])
-
-
-def check_window(window: Window, calendar: str | None, *, opens: bool) -> None:
-    """Raise one DataError with every reason not to trade on this window, or return.
+def check_window(window: Window, calendar: str | None, *, opens: bool) -> tuple[DataFinding, ...]:
+    """What is odd about a window. Raise one UnfitPricesError with every reason not to trade on it.
 
     Closes have to be there, finite and above zero on every session; so do opens where
     ``opens`` says that the run fills at them. The window has to be covered: by the
     calendar's sessions, no more and no fewer, or without a calendar by sessions within 7
-    days of either end.
+    days of either end. Prices must not show any of the faults of :mod:`findings`.
     """
-    table = window.table
-    title = f"{table.source}: prices from {window.start} to {window.end}"
+    found = findings_of(window, calendar, opens=opens)
+    problems = [one.message for one in found if one.severity == "error"]
+    if not problems:
+        return found
+    more = len(problems) - PROBLEMS_TOLD
+    told = problems[:PROBLEMS_TOLD] + ([f"… and {more} more"] if more > 0 else [])
+    raise UnfitPricesError(
+        f"{window.table.source}: prices from {window.start} to {window.end} cannot be used:\n"
+        + "\n".join(f"  {line}" for line in told),
+        found,
+    )
+
+
+def findings_of(window: Window, calendar: str | None, *, opens: bool) -> tuple[DataFinding, ...]:
+    """Everything wrong or odd about a window: errors first, dates before symbols, then by day.
+
+    Prices that were filled in are neither stale nor moves. Raises ParameterError for an unknown
+    calendar, DataError for one whose holidays are not recorded for the window.
+    """
     if window.first == window.last:
-        raise DataError(f"{title}: no session in the window; {_range_of(table)}")
-    problems = [*_coverage(window)]
-    if calendar is not None:
-        problems += _against_calendar(window, calendar)
-    problems += _bad_prices(window, table.close, table.field)
-    if opens and table.open is not None:
-        problems += _bad_prices(window, table.open, "open")
-    if problems:
-        more = len(problems) - PROBLEMS_TOLD
-        told = problems[:PROBLEMS_TOLD] + ([f"… and {more} more"] if more > 0 else [])
-        raise DataError(f"{title} cannot be used:\n" + "\n".join(f"  {line}" for line in told))
+        return (no_session(window),)
+    found = [*date_findings(window, calendar), *_of_prices(window, window.table.close, window.table.field)]
+    if opens and window.table.open is not None:
+        found += _of_opens(window, window.table.open)
+    found += bar_findings(window)
+    found += adjustment_findings(window)
+    return _sorted(found, window.symbols)
 
 
-def _range_of(table: PriceTable) -> str:
-    return f"the prices are from {table.sessions[0]} to {table.sessions[-1]}"
+def _of_prices(window: Window, values: FloatArray, field: str) -> Iterator[DataFinding]:
+    table = window.table
+    observed = None if table.observed is None else window.part(table.observed)
+    scanned = scan(window.part(values), observed)
+    splits = _splits(window)
+    if scanned.fit is not None:
+        yield from unpriced(window, scanned.prices, values, field, scanned.fit)
+    if len(scanned.steps):
+        adjusted = table.field == "adj_close"
+        yield from Moves(window, scanned, field, splits, adjusted=adjusted, odd=True).findings()
+    yield from stale_findings(window, scanned, field)
+    yield from rounding_findings(window, scanned, field)
 
 
-def _coverage(window: Window) -> Iterator[str]:
-    first, last = _days(window.sessions[[0, -1]])
-    if first - window.start > EDGE:
-        yield f"not covered: the first session is {first}; {_range_of(window.table)}"
-    if window.end - last > EDGE:
-        yield f"not covered: the last session is {last}; {_range_of(window.table)}"
+def _of_opens(window: Window, values: FloatArray) -> Iterator[DataFinding]:
+    """Errors of opens alone: what is odd about them is odd about the closes too."""
+    scanned = scan(window.part(values), None)
+    if scanned.fit is not None:
+        yield from unpriced(window, scanned.prices, values, "open", scanned.fit)
+    if len(scanned.steps):
+        adjusted = window.table.field == "adj_close"
+        yield from Moves(window, scanned, "open", _splits(window), adjusted=adjusted, odd=False).findings()
 
 
-def _days(sessions: SessionArray) -> list[date]:
-    return cast("list[date]", sessions.tolist())
+def _splits(window: Window) -> FloatArray | None:
+    return None if window.table.splits is None else window.part(window.table.splits)
 
 
-def _against_calendar(window: Window, calendar: str) -> Iterator[str]:
-    first, last = _days(window.sessions[[0, -1]])
-    # Where the window is not covered at all, that has been said: only gaps are told here.
-    start = first if first - window.start > EDGE else window.start
-    end = last if window.end - last > EDGE else window.end
-    expected = sessions_between(calendar, start, end)
-    missing = np.setdiff1d(expected, window.sessions, assume_unique=True)
-    if len(missing):
-        yield f"{_count(len(missing), 'session')} of {calendar} missing: {some(map(_named, _days(missing)))}"
-    extra = np.setdiff1d(window.sessions, expected, assume_unique=True)
-    if len(extra):
-        what = "is not a session" if len(extra) == 1 else "are not sessions"
-        yield f"{_count(len(extra), 'date')} that {what} of {calendar}: {some(map(_named, _days(extra)))}"
-
-
-def _named(day: date) -> str:
-    return f"{day} ({_WEEKDAYS[day.weekday()]})"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _bad_prices(window: Window, values: FloatArray, field: str) -> Iterator[str]:
-    part = window.cut(values)
-    fit = np.isfinite(part) & (part > 0.0)
-    if fit.all():
-        return
-    for place in np.flatnonzero(~fit.all(axis=0)).tolist():
-        column = window.columns[place]
-        symbol = window.table.symbols[column]
-        yield from _of_symbol(
-            f"{symbol} ({field})", window.sessions, part[:, place], values[:, column], window
+def _sorted(found: Sequence[DataFinding], symbols: Sequence[str]) -> tuple[DataFinding, ...]:
+    places = {symbol: place for place, symbol in enumerate(symbols)}
+    return tuple(
+        sorted(
+            found,
+            key=lambda one: (
+                one.severity != "error",
+                -1 if one.symbol is None else places[one.symbol],
+                one.session or "",
+                one.kind,
+                one.message,
+            ),
         )
-
-
-def _of_symbol(
-    name: str, sessions: SessionArray, prices: FloatArray, history: FloatArray, window: Window
-) -> Iterator[str]:
-    missing = np.isnan(prices)
-    if missing.all():
-        ever = np.flatnonzero(~np.isnan(history))
-        days = window.table.sessions
-        known = f"; its prices are from {days[ever[0]]} to {days[ever[-1]]}" if len(ever) else " or elsewhere"
-        yield f"{name}: no price in the window{known}"
-        return
-    priced = np.flatnonzero(~missing)
-    first, last = int(priced[0]), int(priced[-1])
-    if first > 0:
-        yield (
-            f"{name}: no price on the first {_count(first, 'session')}, from {sessions[0]}; "
-            f"listed on {sessions[first]}?"
-        )
-    gaps = np.flatnonzero(missing[first:last]) + first
-    if len(gaps):
-        where = some(str(sessions[row]) for row in gaps)
-        yield f"{name}: no price on {_count(len(gaps), 'session')}: {where}"
-    if last < len(prices) - 1:
-        yield (
-            f"{name}: last price on {sessions[last]}, "
-            f"none on the {_count(len(prices) - 1 - last, 'session')} after it"
-        )
-    infinite = np.flatnonzero(np.isinf(prices))
-    if len(infinite):
-        where = some(str(sessions[row]) for row in infinite)
-        yield f"{name}: infinite on {_count(len(infinite), 'session')}: {where}"
-    low = np.flatnonzero((prices <= 0.0) & np.isfinite(prices))
-    if len(low):
-        where = some(f"{prices[row]} on {sessions[row]}" for row in low)
-        yield f"{name}: prices have to be above zero: {where}"
+    )

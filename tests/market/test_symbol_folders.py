@@ -17,7 +17,7 @@ def bars(text):
     """``bars("KO", {day: (open, close, adjusted)})`` writes ``prices/KO.csv``, gives the folder."""
 
     def write(symbol, days, header=HEADER):
-        rows = "".join(f"{day},{o},9,1,{c},{a},many\n" for day, (o, c, a) in days.items())
+        rows = "".join(f"{day},{o},20,1,{c},{a},many\n" for day, (o, c, a) in days.items())
         return text(header + rows, f"prices/{symbol}.csv").parent
 
     return write

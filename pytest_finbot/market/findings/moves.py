@@ -1,0 +1,241 @@
+"""Steps of a price that no market made, or that are at least worth a look.
+
+A far step (see :data:`steps.FAR`) is explained by the first of these that fits:
+
+- a split that is stated for that session: raw prices step by it, adjusted ones must not (error);
+- two symbols that go to each other's level on one session: their columns are exchanged from
+  there on (error). Levels less than a factor 1.5 apart are not told from moves;
+- a power of ten that is taken back within a year: a slipped decimal point, pence for pounds
+  (error). No close moves tenfold in a session and back in another;
+- near a ratio of splits, not taken back: a split that nobody stated (odd);
+- anything else of more than 25 % that is also 20 times the symbol's median move (odd).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+import numpy as np
+
+from pytest_finbot.contracts import BoolArray, DataFinding, FloatArray, IntArray
+from pytest_finbot.market.findings.steps import FAR, Scan, usual_moves
+from pytest_finbot.market.table_file import some
+from pytest_finbot.market.window import Window
+
+SPLITS = np.array([1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0])
+"""Units for one, that splits make; their inverses are reverse splits, but for 2 for 3: hardly any
+share made one, and gains of a half are real more often."""
+TENFOLD = np.array([10.0, 100.0, 1000.0])
+
+_ROOM = 1.3
+"""A slip is between a power of ten over this and one times this: the session moves the price too."""
+_BACK_WITHIN = 252
+"""Sessions within which a slip is taken back; after more it may be a split and a reverse one."""
+_APART = 1.5
+_OUTLIER = 20.0
+_LIKE_SPLIT = 10.0
+"""Times the median move: a step that is less is one of the symbol's own, whatever its ratio."""
+
+
+class Moves:
+    """Far steps of one window's field, and what is left of them to explain.
+
+    ``splits`` [T, N] are stated ones (units for one, 1: none), ``adjusted`` says that the prices
+    should contain them. With ``odd`` False only errors are looked for.
+    """
+
+    def __init__(
+        self, window: Window, scan: Scan, field: str, splits: FloatArray | None, *, adjusted: bool, odd: bool
+    ) -> None:
+        self._symbols = window.symbols
+        self._sessions = window.sessions
+        self._prices = scan.prices
+        self._field = field
+        self._splits = splits
+        self._adjusted = adjusted
+        self._odd = odd
+        self._steps = scan.steps
+        columns, place = np.unique(scan.steps.column, return_inverse=True)
+        self._usual: FloatArray = usual_moves(scan, columns)[place]
+
+    def findings(self) -> Iterator[DataFinding]:
+        """Errors first; a step is told once."""
+        if self._splits is not None:
+            yield from self._stated(self._splits)
+        yield from self._exchanged()
+        yield from self._slips()
+        if self._odd:
+            yield from self._like_splits()
+            yield from self._outliers()
+
+    # ------------------------------------------------------------------------- errors
+
+    def _stated(self, splits: FloatArray) -> Iterator[DataFinding]:
+        steps = self._steps
+        units = splits[steps.after, steps.column]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            by_split = (units != 1.0) & (_apart(steps.ratio * units) < np.sqrt(_apart(steps.ratio)))
+        if self._adjusted:
+            said = {
+                number: f"x{steps.ratio[number]:.4g} on {self._day(number)}, {_for(float(units[number]))}"
+                for number in np.flatnonzero(by_split).tolist()
+            }
+            tells = f"{self._field} steps by a split that adjusted prices contain already"
+            yield from self._by_symbol("split_not_adjusted", "error", tells, said)
+        self._explained(by_split)
+
+    def _exchanged(self) -> Iterator[DataFinding]:
+        steps, prices = self._steps, self._prices
+        gone = np.zeros(len(steps), np.bool_)
+        wide = np.flatnonzero(_apart(steps.ratio) >= _APART)
+        rows, counts = np.unique(steps.after[wide], return_counts=True)
+        for row in rows[counts > 1].tolist():
+            here = wide[steps.after[wide] == row]
+            up, down = here[steps.ratio[here] > 1.0], here[steps.ratio[here] < 1.0]
+            if not len(up) or not len(down):
+                continue
+            # [up, down]: how far each of a pair lands from where the other came from.
+            came, went = prices[steps.before, steps.column], prices[steps.after, steps.column]
+            off = np.maximum(
+                _apart(went[up][:, None] / came[down][None, :]),
+                _apart(went[down][None, :] / came[up][:, None]),
+            )
+            usual = np.maximum(self._usual[up][:, None], self._usual[down][None, :])
+            near = off <= 1.0 + np.clip(4.0 * usual, 0.02, 0.1)
+            for first, second in np.argwhere(near).tolist():
+                one, other = int(up[first]), int(down[second])
+                if gone[one] or gone[other]:
+                    continue
+                gone[[one, other]] = True
+                yield self._pair(one, other)
+        self._explained(gone)
+
+    def _pair(self, one: int, other: int) -> DataFinding:
+        steps, prices = self._steps, self._prices
+        if steps.column[other] < steps.column[one]:
+            one, other = other, one
+        a, b = (self._symbols[steps.column[number]] for number in (one, other))
+        before = [float(prices[steps.before[number], steps.column[number]]) for number in (one, other)]
+        after = [float(prices[steps.after[number], steps.column[number]]) for number in (one, other)]
+        message = (
+            f"{a} and {b} ({self._field}): exchanged from {self._day(one)} on: {a} goes from "
+            f"{before[0]:.10g} to {after[0]:.10g} and {b} "
+            f"from {before[1]:.10g} to {after[1]:.10g}, each to the other's level"
+        )
+        return DataFinding("columns_swapped", "error", message, a, self._day(one), 2)
+
+    def _slips(self) -> Iterator[DataFinding]:
+        steps = self._steps
+        power = _nearest(steps.ratio, TENFOLD)
+        # A slip and its way back are next to each other among the symbol's steps by powers of ten.
+        tens = np.flatnonzero(_apart(steps.ratio / power) <= _ROOM)
+        leaves, returns = tens[:-1], tens[1:]
+        stay = steps.after[returns] - steps.after[leaves]
+        pairs = np.flatnonzero(
+            (steps.column[leaves] == steps.column[returns])
+            & np.isclose(power[leaves] * power[returns], 1.0)
+            & (stay <= _BACK_WITHIN)
+        )
+        gone = np.zeros(len(steps), np.bool_)
+        said: dict[int, str] = {}
+        for pair in pairs[np.argsort(stay[pairs], kind="stable")].tolist():
+            leave, back = int(leaves[pair]), int(returns[pair])
+            if gone[leave] or gone[back]:
+                continue
+            gone[[leave, back]] = True
+            times = f"x{power[leave]:.0f}" if power[leave] > 1.0 else f"/{1.0 / power[leave]:.0f}"
+            price, before = (
+                self._prices[row[leave], steps.column[leave]] for row in (steps.after, steps.before)
+            )
+            said[leave] = (
+                f"{times} on {self._day(leave)}, {price:.10g} after {before:.10g}, back on {self._day(back)}"
+            )
+        tells = "prices slipped by a power of ten"
+        yield from self._by_symbol("price_slip", "error", tells, dict(sorted(said.items())))
+        self._explained(gone)
+
+    # ---------------------------------------------------------------------------- odd
+
+    def _like_splits(self) -> Iterator[DataFinding]:
+        steps = self._steps
+        units = _nearest(1.0 / steps.ratio, SPLITS)
+        units[units == 1.0 / SPLITS[0]] = 0.5
+        room = np.clip(2.0 * self._usual, 0.01, 0.04)
+        like = (_apart(steps.ratio * units) <= 1.0 + room) & (
+            _apart(steps.ratio) - 1.0 > _LIKE_SPLIT * self._usual
+        )
+        like &= ~self._taken_back(room)
+        said = {
+            number: f"x{steps.ratio[number]:.4g} on {self._day(number)}, like {_for(float(units[number]))}"
+            for number in np.flatnonzero(like).tolist()
+        }
+        yield from self._by_symbol("split_not_adjusted", "odd", "steps like a split that nobody stated", said)
+        self._explained(like)
+
+    def _taken_back(self, room: FloatArray) -> BoolArray:
+        """Steps that a step of the symbol undoes within a month, or that undo one."""
+        steps = self._steps
+        back = np.zeros(len(steps), np.bool_)
+        undoes = (
+            (steps.column[:-1] == steps.column[1:])
+            & (_apart(steps.ratio[:-1] * steps.ratio[1:]) <= 1.0 + 2.0 * room[1:])
+            & (steps.after[1:] - steps.after[:-1] <= 21)
+        )
+        back[:-1] |= undoes
+        back[1:] |= undoes
+        return back
+
+    def _outliers(self) -> Iterator[DataFinding]:
+        steps = self._steps
+        far = _apart(steps.ratio) - 1.0 > np.maximum(FAR - 1.0, _OUTLIER * self._usual)
+        said = {
+            number: f"{100.0 * (steps.ratio[number] - 1.0):+.1f} % on {self._day(number)}"
+            for number in np.flatnonzero(far).tolist()
+        }
+        yield from self._by_symbol("jump", "odd", "moves far beyond its usual ones", said)
+
+    # ------------------------------------------------------------------------ telling
+
+    def _explained(self, gone: BoolArray) -> None:
+        self._steps = self._steps.where(~gone)
+        self._usual = self._usual[~gone]
+
+    def _day(self, number: int) -> str:
+        return str(self._sessions[self._steps.after[number]])
+
+    def _by_symbol(
+        self, kind: str, severity: Literal["error", "odd"], tells: str, said: Mapping[int, str]
+    ) -> Iterator[DataFinding]:
+        """One finding a symbol, of what is ``said`` of each step, by its number."""
+        if not said:
+            return
+        numbers = np.array(list(said), np.int64)
+        columns = self._steps.column[numbers]
+        for column in np.unique(columns).tolist():
+            own: IntArray = numbers[columns == column]
+            symbol = self._symbols[column]
+            message = f"{symbol} ({self._field}): {tells}: {some(said[number] for number in own.tolist())}"
+            yield DataFinding(kind, severity, message, symbol, self._day(int(own[0])), len(own))
+
+
+def _apart(ratio: FloatArray) -> FloatArray:
+    """How far ratios are from 1, the same for x and 1 / x: 1 or more."""
+    apart: FloatArray = np.maximum(ratio, 1.0 / ratio)
+    return apart
+
+
+def _nearest(ratio: FloatArray, whole: FloatArray) -> FloatArray:
+    """Of ``whole`` ratios and their inverses the one nearest to each, by quotient."""
+    up = ratio > 1.0
+    apart = _apart(ratio)
+    best = whole[np.argmin(_apart(apart[:, None] / whole[None, :]), axis=1)]
+    nearest: FloatArray = np.where(up, best, 1.0 / best)
+    return nearest
+
+
+def _for(units: float) -> str:
+    """``2 for 1``, ``3 for 2``, ``1 for 10``: units after for units before."""
+    whole = units if units > 1.0 else 1.0 / units
+    many, few = (f"{whole:g}", "1") if whole == int(whole) else (f"{2.0 * whole:g}", "2")
+    return f"{many} for {few}" if units > 1.0 else f"{few} for {many}"

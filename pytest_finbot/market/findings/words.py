@@ -1,0 +1,39 @@
+"""How findings speak of sessions and counts."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import cast
+
+import numpy as np
+
+from pytest_finbot.contracts import IntArray, SessionArray
+from pytest_finbot.market.table_file import some
+
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+def count(number: int, what: str) -> str:
+    """``1 session``, ``2 sessions``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def days_of(sessions: SessionArray) -> list[date]:
+    return cast("list[date]", sessions.tolist())
+
+
+def with_weekdays(sessions: SessionArray) -> str:
+    """``2020-01-11 (Saturday), …``: the first of them, the rest counted."""
+    return some(f"{day} ({_WEEKDAYS[day.weekday()]})" for day in days_of(sessions))
+
+
+def at(sessions: SessionArray, rows: IntArray) -> str:
+    """The days of ``rows``: the first of them, the rest counted."""
+    return some(str(sessions[row]) for row in rows)
+
+
+def weekday_of(sessions: SessionArray) -> IntArray:
+    """0 for Monday to 6 for Sunday, of each session."""
+    # 1970-01-01, day 0, was a Thursday.
+    found: IntArray = (sessions.astype("datetime64[D]").astype(np.int64) + 3) % 7
+    return found
