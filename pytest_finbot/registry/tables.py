@@ -86,9 +86,16 @@ def read_series(objects: Objects, record: Mapping[str, Any], *, verify: bool = F
     Raises RegistryError where the run recorded none, or its series and marks are missing,
     damaged, or not of the same sessions and assets.
     """
-    run, named = record.get("run_id"), {part: record.get(part) for part in ("series", "marks")}
     series = get_table(objects, record, "series", verify=verify)
     marks = get_table(objects, record, "marks", verify=verify)
+    return series_of(series, marks, record)
+
+
+def series_of(
+    series: Mapping[str, Column], marks: Mapping[str, Column], record: Mapping[str, Any]
+) -> RecordedSeries:
+    """The daily series in the columns of two tables. Raises RegistryError as :func:`read_series` does."""
+    run, named = record.get("run_id"), {part: record.get(part) for part in ("series", "marks")}
     try:
         sessions, nav, cash, flows = (series[name] for name in ("session", "nav", "cash", "flows"))
         assets = _assets(series, "quantity:")
