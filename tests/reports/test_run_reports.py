@@ -138,6 +138,7 @@ def test_the_risk_report_reads_as_its_data_says(tmp_path):
     assert [row[3:6:2] for row in drawdowns if row[3] == "not yet"] == [["not yet", "not yet"]]
     year = next(facts for facts in data["rolling"] if facts["window"] == 252)
     assert rolling[3][:2] == ["volatility, 252 sessions", f"{year['volatility_last'] * 100:.2f} %"]
+    assert rolling[5][:2] == ["Sharpe ratio, 252 sessions", f"{year['sharpe_last']:.3f}"]
     assert [row[0] for row in exposure[2:]] == ["gross", "net", "long", "short", "cash"]
     largest = data["concentration"]["largest"]
     assert concentration[2][2:4] == [f"{largest['max'] * 100:.2f} % (`AAA`)", largest["max_on"]]

@@ -159,20 +159,15 @@ def test_the_dearest_fills_are_named_with_their_number_and_ties_stay_in_order():
     assert second.cost_bps == pytest.approx(125.0)
 
 
-def test_no_more_than_ten_fills_are_told():
-    count = 30
-    result = account(
-        Fills(
-            np.arange(count),
-            np.zeros(count, np.int64),
-            np.ones(count),
-            np.ones(count),
-            np.arange(float(count)),
-            np.zeros(count),
-        )
-    )
+def test_no_more_than_ten_fills_are_told_and_of_equal_ones_the_first():
+    count = 100
+    fees = np.ones(count)
+    fees[[70, 40]] = 2.0
+    rows, asset = np.arange(count), np.zeros(count, np.int64)
+    result = account(Fills(rows, asset, np.ones(count), np.ones(count), fees, np.zeros(count)))
 
-    assert [fill.number for fill in analyse_costs(result, Books(result)).dearest] == list(range(30, 20, -1))
+    dearest = analyse_costs(result, Books(result)).dearest
+    assert [fill.number for fill in dearest] == [41, 71, 1, 2, 3, 4, 5, 6, 7, 8]
 
 
 def test_a_fill_at_price_zero_has_no_costs_in_basis_points():
@@ -197,6 +192,7 @@ def test_amounts_beyond_all_numbers_are_undefined_not_infinite():
     json.dumps([found.to_json(), found.cumulative.to_json(), found.by_month.to_json()], allow_nan=False)
     assert found.traded is None
     assert found.undefined["traded"] == "the result is not a finite number"
+    assert found.undefined["dearest[0].cost_bps"] == "the result is not a finite number"
     assert found.undefined["fees"] == "the result is not a finite number"
     assert found.cumulative.reasons()["fees"] == "the result is not a finite number"
 
