@@ -24,9 +24,10 @@ from pytest_finbot.contracts import (
     Split,
 )
 from pytest_finbot.errors import DataError, ParameterError, did_you_mean
-from pytest_finbot.market.quality import PROBLEMS_TOLD, Window
+from pytest_finbot.market.quality import PROBLEMS_TOLD
 from pytest_finbot.market.table_file import some
 from pytest_finbot.market.wide import read_only
+from pytest_finbot.market.window import Window
 
 TELLING_RATIO = 1.25
 """Below this ratio (or above one over it) a split cannot be told from a day's move of the price."""
@@ -87,10 +88,10 @@ def _of_files(window: Window, whole: Window, kind: _Kind) -> FloatArray:
             f"{which}: no column '{column}' ({kind}: from_prices); expected one in each symbol's "
             "file of daily bars, or the list itself in the batch file"
         )
-    values = np.take(told[whole.first : whole.last], whole.columns, axis=1)
+    values = whole.part(told)
     kept = np.isin(whole.sessions, window.sessions, assume_unique=True)
     for row, place in np.argwhere((values != _NONE[kind]) & ~kept[:, None])[:1].tolist():
-        raise _left_out(_named(window, place), kind, values[row, place], whole.sessions[row])
+        raise _left_out(window.symbols[place], kind, values[row, place], whole.sessions[row])
     return values[kept]
 
 
@@ -124,8 +125,7 @@ def _declared(
                 f"the next one is {sessions[row]}" if row < len(sessions) else "there is none after it"
             )
             raise DataError(
-                f"{kind}: {action.symbol}: ex_date {action.ex_date} is no session of the prices; "
-                f"{following}"
+                f"{kind}: {action.symbol}: ex_date {action.ex_date} is no session of the prices; {following}"
             )
         if isinstance(action, Dividend):
             values[row, place] += action.amount
@@ -139,10 +139,6 @@ def _left_out(symbol: str, kind: _Kind, value: float, day: np.datetime64) -> Dat
         f"{symbol}: {kind[:-1]} of {value} on {day}, a session that data.missing: drop leaves out; "
         "the books would lose it: give the close of that day, or take another policy"
     )
-
-
-def _named(window: Window, place: int) -> str:
-    return window.table.symbols[window.columns[place]]
 
 
 def with_actions(window: Window, actions: Actions) -> Window:
@@ -179,13 +175,9 @@ def check_actions(actions: Actions, window: Window, policy: MissingPolicy) -> tu
     """
     if actions.dividends is None and actions.splits is None:
         return ()
-    close = np.take(window.table.close[window.first : window.last], window.columns, axis=1)
+    close = window.part(window.table.close)
     observed = window.table.observed
-    seen = (
-        np.ones(close.shape, bool)
-        if observed is None
-        else np.take(observed[window.first : window.last], window.columns, axis=1)
-    )
+    seen = np.ones(close.shape, bool) if observed is None else window.part(observed)
     problems: list[str] = []
     findings: list[DataFinding] = []
     if actions.dividends is not None:
@@ -208,13 +200,13 @@ def _bad_dividends(dividends: FloatArray, close: FloatArray, window: Window) -> 
     wrong = ~np.isfinite(dividends) | (dividends < 0.0)
     for row, place in np.argwhere(wrong).tolist():
         yield (
-            f"{_named(window, place)}: dividend of {dividends[row, place]} on {sessions[row]}; "
+            f"{window.symbols[place]}: dividend of {dividends[row, place]} on {sessions[row]}; "
             "expected a number above zero"
         )
     large = (dividends[1:] >= close[:-1]) & ~wrong[1:]
     for row, place in np.argwhere(large).tolist():
         yield (
-            f"{_named(window, place)}: dividend of {dividends[row + 1, place]} on {sessions[row + 1]} is not "
+            f"{window.symbols[place]}: dividend of {dividends[row + 1, place]} on {sessions[row + 1]} is not "
             f"less than the close before it, {close[row, place]} on {sessions[row]}"
         )
 
@@ -226,13 +218,13 @@ def _bad_splits(
     wrong = ~(np.isfinite(splits) & (splits > 0.0))
     for row, place in np.argwhere(wrong).tolist():
         yield (
-            f"{_named(window, place)}: split of {splits[row, place]} on {sessions[row]}; "
+            f"{window.symbols[place]}: split of {splits[row, place]} on {sessions[row]}; "
             "expected the number of units for each one before, above zero"
         )
     # Nothing is held before the first session: a split on it moves nothing and is not looked at.
     for row, place in np.argwhere((splits[1:] != 1.0) & ~wrong[1:]).tolist():
         ratio, before, after = splits[row + 1, place], close[row, place], close[row + 1, place]
-        name = f"{_named(window, place)}: split of {ratio} on {sessions[row + 1]}"
+        name = f"{window.symbols[place]}: split of {ratio} on {sessions[row + 1]}"
         # A price repeated up to the session before is still one from before the split.
         reliable = seen[row + 1, place] and (policy == "forward_fill" or seen[row, place])
         if not reliable:
@@ -251,7 +243,7 @@ def _unseen_splits(splits: FloatArray, close: FloatArray, window: Window) -> Ite
     for row, place in np.argwhere(splits[1:] != 1.0).tolist():
         ratio, day = splits[row + 1, place], str(window.sessions[row + 1])
         if np.isfinite(ratio) and ratio > 0.0 and _apart(ratio) < TELLING_RATIO:
-            symbol = _named(window, place)
+            symbol = window.symbols[place]
             yield DataFinding(
                 "split_not_seen",
                 "odd",

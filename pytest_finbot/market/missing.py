@@ -20,8 +20,8 @@ from pytest_finbot.contracts import (
     SessionArray,
 )
 from pytest_finbot.errors import DataError
-from pytest_finbot.market.quality import Window
 from pytest_finbot.market.wide import read_only
+from pytest_finbot.market.window import Window
 
 
 def fill(prices: FloatArray, policy: MissingPolicy, limit: int) -> FloatArray:
@@ -32,29 +32,31 @@ def fill(prices: FloatArray, policy: MissingPolicy, limit: int) -> FloatArray:
     ``backfill`` takes the next price. Only from finite prices above zero. NaN stays where the
     policy does not reach, and under every other policy. ``prices`` are not changed.
     """
-    columns = np.flatnonzero(np.isnan(prices).any(axis=0))
-    if policy not in ("forward_fill", "interpolate", "backfill") or not len(columns):
+    gone = np.isnan(prices)
+    if policy not in ("forward_fill", "interpolate", "backfill") or not gone.any():
         return prices
-    part = prices[:, columns]
-    gone = np.isnan(part)
-    count = len(part)
-    rows = np.arange(count)[:, None]
-    before = np.maximum.accumulate(np.where(gone, -1, rows), axis=0)
-    after = np.minimum.accumulate(np.where(gone, count, rows)[::-1], axis=0)[::-1]
-    last = np.take_along_axis(part, np.maximum(before, 0), axis=0)
-    following = np.take_along_axis(part, np.minimum(after, count - 1), axis=0)
+    count = len(prices)
+    # Missing cells symbol by symbol, so that those of one gap follow each other.
+    cells = np.flatnonzero(gone.T)
+    column, row = cells // count, cells % count
+    opens_gap = np.r_[True, (np.diff(cells) != 1) | (row[1:] == 0)]
+    gap = np.cumsum(opens_gap) - 1
+    before = row[opens_gap][gap] - 1
+    after = row[np.r_[opens_gap[1:], True]][gap] + 1
+    last = prices[np.maximum(before, 0), column]
+    following = prices[np.minimum(after, count - 1), column]
     has_last = (before >= 0) & _fit(last)
     has_following = (after < count) & _fit(following)
     if policy == "forward_fill":
-        put, reached = last, has_last & (rows - before <= limit)
+        put, reached = last, has_last & (row - before <= limit)
     elif policy == "backfill":
         put, reached = following, has_following
     else:
-        reached = has_last & has_following & gone
+        reached = has_last & has_following
         start, end = np.where(reached, last, 0.0), np.where(reached, following, 0.0)
-        put = start + (end - start) * ((rows - before) / np.where(reached, after - before, 1))
+        put = start + (end - start) * ((row - before) / (after - before))
     filled = prices.copy()
-    filled[:, columns] = np.where(gone & reached, put, part)
+    filled[row[reached], column[reached]] = put[reached]
     return filled
 
 
@@ -72,7 +74,7 @@ def apply_policy(window: Window, policy: MissingPolicy, limit: int) -> tuple[Win
     """
     if policy == "error":
         return window, None
-    close = np.take(window.table.close[window.first : window.last], window.columns, axis=1)
+    close = window.part(window.table.close)
     gone = np.isnan(close)
     if not gone.any():
         return window, MissingPrices(policy, {})
@@ -86,7 +88,7 @@ def not_reached(window: Window, policy: MissingPolicy, limit: int) -> str | None
     dropped = window.table.dropped
     if policy == "drop" and dropped is not None:
         return f"data.missing: drop left out {_sessions(len(dropped))}, from {dropped[0]} to {dropped[-1]}"
-    if not np.isnan(np.take(window.table.close[window.first : window.last], window.columns, axis=1)).any():
+    if not np.isnan(window.part(window.table.close)).any():
         return None
     if policy == "forward_fill":
         return f"data.missing: forward_fill reaches {_sessions(limit)} from a price in the window, never back"
@@ -134,6 +136,8 @@ def _with_fills(
     closes, observed = table.close.copy(), np.ones(table.close.shape, bool)
     closes[part] = fill(close, policy, limit)
     put = np.isnan(close) & ~np.isnan(closes[part])
+    if not put.any():
+        return window, MissingPrices(policy, {})
     observed[part] = ~put
     read_only(closes, observed)
     opens = table.open
@@ -143,20 +147,13 @@ def _with_fills(
         opens[part] = np.where(np.isnan(close), filled, opens[part])
         read_only(opens)
     counts = put.sum(axis=0).tolist()
-    touched = np.flatnonzero(put.any(axis=1))
+    table = dataclasses.replace(table, close=closes, open=opens, observed=observed)
     return (
-        Window(
-            dataclasses.replace(table, close=closes, open=opens, observed=observed if len(touched) else None),
-            window.start,
-            window.end,
-            window.first,
-            window.last,
-            range(close.shape[1]),
-        ),
+        Window(table, window.start, window.end, window.first, window.last, range(len(table.symbols))),
         MissingPrices(
             policy,
             {symbol: count for symbol, count in zip(table.symbols, counts, strict=True) if count},
-            first=str(window.sessions[touched[0]]) if len(touched) else None,
-            look_ahead=policy in LOOK_AHEAD_POLICIES and bool(len(touched)),
+            first=str(window.sessions[np.argmax(put.any(axis=1))]),
+            look_ahead=policy in LOOK_AHEAD_POLICIES,
         ),
     )

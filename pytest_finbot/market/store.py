@@ -13,11 +13,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
-from pytest_finbot.contracts import BoolArray, DataFinding, FloatArray, MarketData, RunSpec
+from pytest_finbot.contracts import DataFinding, FloatArray, MarketData, RunSpec
 from pytest_finbot.errors import DataError, ParameterError
 from pytest_finbot.fingerprint import data_digest
 from pytest_finbot.market.actions import check_actions, resolve_actions, with_actions
@@ -32,11 +32,12 @@ from pytest_finbot.market.ohlcv import (
     symbol_files,
 )
 from pytest_finbot.market.prices import PriceTable, prices_of_bars, prices_of_wide, require_symbols
-from pytest_finbot.market.quality import Window, check_window, immutable, window_of
+from pytest_finbot.market.quality import UnfitPricesError, check_window
 from pytest_finbot.market.snapshots.reading import manifest_path, open_snapshot
 from pytest_finbot.market.snapshots.replay import Replay
 from pytest_finbot.market.table_file import TableFile, read_table_file, require_exists, some, suffix_of
 from pytest_finbot.market.wide import WideTable, wide_table
+from pytest_finbot.market.window import Window, immutable, window_of
 
 WINDOWS_KEPT = 32
 WINDOW_BYTES_KEPT = 256 * 1024 * 1024
@@ -144,8 +145,7 @@ class PriceStore:
         table = window.table
         close = window.cut(table.close)
         open_ = None if table.open is None else window.cut(table.open)
-        # An array of another kind is cut and kept as any other.
-        observed = None if table.observed is None else window.cut(cast(FloatArray, table.observed))
+        observed = None if table.observed is None else window.cut(table.observed)
         dividends = None if actions.dividends is None else immutable(actions.dividends)
         splits = None if actions.splits is None else immutable(actions.splits)
         known: dict[str, FloatArray] = {}
@@ -173,7 +173,7 @@ class PriceStore:
             factors=known,
             calendar=spec.data.calendar,
             digest=data_digest(sessions, spec.symbols, fields),
-            observed=cast("BoolArray | None", observed),
+            observed=observed,
             dividends=dividends,
             splits=splits,
             missing=missing,
@@ -304,13 +304,12 @@ def _require_unchanged(before: tuple[_Stamp, ...], after: tuple[_Stamp, ...]) ->
 def _checked(spec: RunSpec, window: Window) -> tuple[DataFinding, ...]:
     """What is odd about the window's prices; DataError where they are not fit to trade on."""
     try:
-        odd = check_window(window, spec.data.calendar, opens=spec.fill == "next_open")
-    except DataError as error:
+        return check_window(window, spec.data.calendar, opens=spec.fill == "next_open")
+    except UnfitPricesError as error:
         limits = not_reached(window, spec.data.missing, spec.data.missing_limit)
         if limits is None:
             raise
-        raise DataError(f"{error}\n  {limits}") from error
-    return odd or ()
+        raise UnfitPricesError(f"{error}\n  {limits}", error.findings) from error
 
 
 def _panel_path(spec: RunSpec, factors: tuple[str, ...]) -> Path | None:

@@ -110,6 +110,8 @@ def test_an_ex_date_outside_the_window_is_refused_unless_the_run_is_a_part(take,
         take(path, start="2020-01-07", dividends=earlier)
     part = take(path, start="2020-01-07", dividends=earlier, part=PartSpec("run", "window", 1))
     assert not part.dividends.any()
+    with pytest.raises(DataError, match="outside"):
+        take(path, start="2020-01-07", dividends=earlier)
 
 
 def test_an_action_of_another_symbol_names_the_nearest(take, wide):

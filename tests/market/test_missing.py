@@ -223,8 +223,9 @@ def test_an_open_is_put_in_from_opens_where_the_close_is_missing_too(with_policy
     closes = wide({("2020-01-07", "KO"): None})
     market = with_policy(closes, "forward_fill", open_path=opens, fill="next_open")
     assert market.open[:3, 1].tolist() == [50.5, 50.5, 54.37]
-    with pytest.raises(DataError, match=r"KO \(open\): no price on 1 session: 2020-01-07"):
-        with_policy(wide(), "forward_fill", open_path=opens, fill="next_open")
+    for gap in ({}, {("2020-01-09", "KO"): None}):
+        with pytest.raises(DataError, match=r"KO \(open\): no price on 1 session: 2020-01-07"):
+            with_policy(wide(gap), "forward_fill", open_path=opens, fill="next_open")
 
 
 def test_symbols_of_a_folder_fill_each_others_sessions(with_policy, text):
