@@ -110,7 +110,7 @@ def _declared(
             if spec.part is not None:
                 continue
             raise DataError(
-                f"{kind}: {action.symbol}: ex_date {action.ex_date} is outside the run's window, "
+                f"{kind}: {action.symbol}: ex-date {action.ex_date} is outside the run's window, "
                 f"{spec.start_date} to {spec.end_date}"
             )
         day = np.datetime64(action.ex_date, "D")
@@ -125,7 +125,7 @@ def _declared(
                 f"the next one is {sessions[row]}" if row < len(sessions) else "there is none after it"
             )
             raise DataError(
-                f"{kind}: {action.symbol}: ex_date {action.ex_date} is no session of the prices; {following}"
+                f"{kind}: {action.symbol}: ex-date {action.ex_date} is no session of the prices; {following}"
             )
         if isinstance(action, Dividend):
             values[row, place] += action.amount

@@ -98,15 +98,15 @@ def test_adjusted_prices_take_no_actions(take, wide, kind, source):
 
 def test_an_ex_date_without_session_names_the_next_one(take, wide):
     path = wide(drop=["2020-01-08"])
-    with pytest.raises(DataError, match=r"dividends: KO: ex_date 2020-01-08 is no session .* 2020-01-09"):
+    with pytest.raises(DataError, match=r"dividends: KO: ex-date 2020-01-08 is no session .* 2020-01-09"):
         take(path, dividends=(dividend(0.4),))
-    with pytest.raises(DataError, match=r"splits: KO: ex_date 2020-01-11 is no session .* none after it"):
+    with pytest.raises(DataError, match=r"splits: KO: ex-date 2020-01-11 is no session .* none after it"):
         take(path, end="2020-01-12", splits=(split(2.0, "2020-01-11"),))
 
 
 def test_an_ex_date_outside_the_window_is_refused_unless_the_run_is_a_part(take, wide):
     path, earlier = wide(), (dividend(0.4, "2020-01-06"),)
-    with pytest.raises(DataError, match=r"ex_date 2020-01-06 is outside the run's window, 2020-01-07"):
+    with pytest.raises(DataError, match=r"ex-date 2020-01-06 is outside the run's window, 2020-01-07"):
         take(path, start="2020-01-07", dividends=earlier)
     part = take(path, start="2020-01-07", dividends=earlier, part=PartSpec("run", "window", 1))
     assert not part.dividends.any()
