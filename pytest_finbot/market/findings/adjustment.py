@@ -10,13 +10,13 @@ the close has not been adjusted for multiplies the step by s.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from pytest_finbot.contracts import BoolArray, DataFinding, FloatArray, IntArray
-from pytest_finbot.market.findings.rounding import tick_of
-from pytest_finbot.market.findings.words import count
-from pytest_finbot.market.table_file import some
+from pytest_finbot.market.findings.rounding import ticks
+from pytest_finbot.market.findings.words import count, each
 from pytest_finbot.market.window import Window
 
 EXACT = 2e-6
@@ -31,101 +31,161 @@ _BLOCK = 32_768
 
 def adjustment_findings(window: Window) -> Iterator[DataFinding]:
     """Steps of adjusted over raw close that the files' dividends and splits do not make (odd)."""
-    table = window.table
-    if table.field != "adj_close" or table.raw is None or table.raw is table.close or table.dividends is None:
+    prices = _closes(window)
+    if prices is None:
         return
-    adjusted, raw, dividends = (window.part(values) for values in (table.close, table.raw, table.dividends))
-    splits = None if table.splits is None else window.part(table.splits)
-    for column in _suspects(adjusted, raw, dividends).tolist():
-        if table.without.get("Dividends") and not dividends[:, column].any():
-            continue  # its file may be one that does not say
-        own = None if splits is None else splits[:, column]
-        factor = _Factor(window, adjusted[:, column], raw[:, column], dividends[:, column], own)
-        yield from factor.findings(window.symbols[column])
+    steps = _steps(window, prices)
+    implied, wrong = _implied(steps, prices)
+    days = window.sessions
 
-
-def _suspects(adjusted: FloatArray, raw: FloatArray, dividends: FloatArray) -> IntArray:
-    """Columns with a step of the factor or a dividend."""
-    sessions, symbols = raw.shape
-    height = max(1, _BLOCK // max(symbols, 1))
-    wanted = np.zeros(symbols, np.bool_)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        for first in range(0, sessions, height):
-            factor = adjusted[first : first + height + 1] / raw[first : first + height + 1]
-            step = factor[:-1] / factor[1:]
-            if step.size and not (step.min() >= 1.0 - EXACT and step.max() <= 1.0 + EXACT):
-                wanted |= (np.abs(step - 1.0) > EXACT).any(axis=0)
-            wanted |= dividends[first : first + height].any(axis=0)
-    found: IntArray = np.flatnonzero(wanted)
-    return found
-
-
-class _Factor:
-    """Adjusted over raw close of one symbol, on the sessions [T] that have both."""
-
-    def __init__(
-        self,
-        window: Window,
-        adjusted: FloatArray,
-        raw: FloatArray,
-        dividends: FloatArray,
-        splits: FloatArray | None,
-    ) -> None:
-        with np.errstate(invalid="ignore"):
-            there = (adjusted > 0.0) & (adjusted < np.inf) & (raw > 0.0) & (raw < np.inf)
-        self.rows = np.flatnonzero(there)
-        self.adjusted, self.raw = adjusted[there], raw[there]
-        paid = np.cumsum(dividends)
-        self.stated = paid[self.rows[1:]] - paid[self.rows[:-1]]
-        self.units = np.ones(len(self.stated)) if splits is None else splits[self.rows[1:]]
-
-        self.days = window.sessions[self.rows[1:]]
-        # What was paid on sessions that a policy left out is not in the table.
-        dropped = window.table.dropped
-        self.known = np.ones(len(self.days), np.bool_)
-        if dropped is not None:
-            after = np.searchsorted(self.days, dropped)
-            self.known[after[after < len(self.days)]] = False
-
-    def findings(self, symbol: str) -> Iterator[DataFinding]:
-        if len(self.rows) < 2:
-            return
-        implied, wrong = self._implied()
-        places = np.flatnonzero(wrong & self.known)
-        if not len(places):
-            return
-        days = self.days
-        told = some(
-            f"a dividend of {_amount(float(implied[place]))} on {days[place]}, where the file states "
-            f"{_amount(float(self.stated[place]))}"
-            for place in places.tolist()
+    def say(one: int) -> str:
+        return (
+            f"a dividend of {_amount(float(implied[one]))} on {days[steps.after[one]]}, where the file "
+            f"states {_amount(float(steps.stated[one]))}"
         )
-        steps = f"{count(len(places), 'step')} that the stated dividends do not make"
-        message = f"{symbol} (adj_close over close): {steps}: {told}"
-        yield DataFinding("dividend_restated", "odd", message, symbol, str(days[places[0]]), len(places))
 
-    def _implied(self) -> tuple[FloatArray, BoolArray]:
-        """The dividend (currency a unit) that each step implies, and where it is not the stated one."""
-        factor = self.adjusted / self.raw
-        step = factor[:-1] / factor[1:]
-        before, now = self.raw[:-1], self.raw[1:]
-        # As stated splits say, whether or not the close has been adjusted for them.
-        ways = [(1.0 - one) * before for one in (step, step * self.units)]
-        ways += [(1.0 / one - 1.0) * now for one in (step, step * self.units)]
-        off = np.abs(np.stack(ways) - self.stated)
-        best = np.argmin(off, axis=0)
-        places = np.arange(len(step))
-        room = self._room() * np.maximum(before, now) + RESTATED * self.stated
-        return np.stack(ways)[best, places], off[best, places] > room
-
-    def _room(self) -> FloatArray:
-        """How far rounding alone may move a step (fraction)."""
-        room = np.full(len(self.stated), EXACT)
-        for prices in (self.adjusted, self.raw):
-            half = 0.5 * (tick_of(prices) or _FINEST)
-            room += half / prices[:-1] + half / prices[1:]
-        return room
+    for column in np.unique(steps.column[wrong]).tolist():
+        own = np.flatnonzero(wrong & (steps.column == column))
+        symbol = window.symbols[column]
+        message = (
+            f"{symbol} (adj_close over close): {count(len(own), 'step')} that the stated dividends do not "
+            f"make: {each(own, say)}"
+        )
+        first = str(days[steps.after[own[0]]])
+        yield DataFinding("dividend_restated", "odd", message, symbol, first, len(own))
 
 
 def _amount(amount: float) -> str:
     return f"{amount:.4g}" if abs(amount) > _FINEST else "none"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Closes:
+    """Arrays of a window, [T, N], and half of the last decimal of each symbol's closes, [N]."""
+
+    adjusted: FloatArray
+    raw: FloatArray
+    dividends: FloatArray
+    splits: FloatArray | None
+    half_adjusted: FloatArray
+    half_raw: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Steps:
+    """Steps of the factor worth a look, each [E], by column and then by row.
+
+    ``after`` and ``before`` are rows that have both closes; ``stated`` is what is paid (currency
+    a unit) from one to the other.
+    """
+
+    after: IntArray
+    before: IntArray
+    column: IntArray
+    stated: FloatArray
+
+
+def _closes(window: Window) -> _Closes | None:
+    table = window.table
+    if table.field != "adj_close" or table.raw is None or table.dividends is None:
+        return None
+    adjusted, raw = window.part(table.close), window.part(table.raw)
+    return _Closes(
+        adjusted,
+        raw,
+        window.part(table.dividends),
+        None if table.splits is None else window.part(table.splits),
+        0.5 * np.maximum(ticks(adjusted), _FINEST),
+        0.5 * np.maximum(ticks(raw), _FINEST),
+    )
+
+
+def _steps(window: Window, prices: _Closes) -> _Steps:
+    """Steps by more than rounding, and those of ex-dates; of symbols with gaps all there are."""
+    far: list[_Steps] = []
+    holes = np.zeros(prices.raw.shape[1], np.bool_)
+    sessions, symbols = prices.raw.shape
+    height = max(1, _BLOCK // max(symbols, 1))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        for first in range(0, max(sessions - 1, 1), height):
+            part = slice(first, first + height + 1)
+            adjusted, raw = prices.adjusted[part], prices.raw[part]
+            factor = adjusted / raw
+            if not (factor.min() > 0.0 and factor.max() < np.inf):
+                holes |= ~((factor > 0.0) & (factor < np.inf)).all(axis=0)
+            off = factor[:-1] / factor[1:]
+            off -= 1.0
+            np.abs(off, out=off)
+            rounding = prices.half_adjusted / adjusted
+            rounding += prices.half_raw / raw
+            off -= rounding[:-1]
+            off -= rounding[1:]
+            rows, columns = np.nonzero((off > EXACT) | (prices.dividends[part][1:] != 0.0))
+            far.append(
+                _Steps(first + rows + 1, first + rows, columns, prices.dividends[first + rows + 1, columns])
+            )
+    steps = _joined(far)
+    if holes.any():
+        regular = ~holes[steps.column]
+        steps = _joined([_where(steps, regular), *_with_gaps(prices, holes)])
+    return _where(steps, _told(window, prices, steps))
+
+
+def _with_gaps(prices: _Closes, holes: BoolArray) -> Iterator[_Steps]:
+    for column in np.flatnonzero(holes).tolist():
+        adjusted, raw = prices.adjusted[:, column], prices.raw[:, column]
+        with np.errstate(invalid="ignore"):
+            rows = np.flatnonzero((adjusted > 0.0) & (adjusted < np.inf) & (raw > 0.0) & (raw < np.inf))
+        paid = np.cumsum(prices.dividends[:, column])
+        after, before = rows[1:], rows[:-1]
+        yield _Steps(after, before, np.full(len(after), column), paid[after] - paid[before])
+
+
+def _told(window: Window, prices: _Closes, steps: _Steps) -> BoolArray:
+    """Of ``steps``, those whose dividends are known."""
+    table = window.table
+    told = np.ones(len(steps.after), np.bool_)
+    if table.without.get("Dividends"):
+        # A symbol that pays nothing may be one whose file does not say.
+        told &= np.logical_or.reduce(prices.dividends != 0.0, axis=0)[steps.column]
+    if table.dropped is not None:
+        # What was paid on sessions that a policy left out is not in the table.
+        told &= ~np.isin(steps.after, np.searchsorted(window.sessions, table.dropped))
+    return told
+
+
+def _implied(steps: _Steps, prices: _Closes) -> tuple[FloatArray, BoolArray]:
+    """The dividend (currency a unit) that each step implies, and where it is not the stated one."""
+    before, after = (steps.before, steps.column), (steps.after, steps.column)
+    was, now = prices.raw[before], prices.raw[after]
+    step = (prices.adjusted[before] * now) / (prices.adjusted[after] * was)
+    units = 1.0 if prices.splits is None else prices.splits[after]
+    # As stated splits say, whether or not the close has been adjusted for them.
+    ways = np.stack(
+        [amount for one in (step, step * units) for amount in ((1.0 - one) * was, (1.0 / one - 1.0) * now)]
+    )
+    off = np.abs(ways - steps.stated)
+    best = np.argmin(off, axis=0)
+    places = np.arange(len(step))
+    room = EXACT + prices.half_adjusted[steps.column] * (
+        1.0 / prices.adjusted[before] + 1.0 / prices.adjusted[after]
+    )
+    room += prices.half_raw[steps.column] * (1.0 / was + 1.0 / now)
+    limit = room * np.maximum(was, now) + RESTATED * np.abs(steps.stated)
+    return ways[best, places], off[best, places] > limit
+
+
+def _where(steps: _Steps, wanted: BoolArray) -> _Steps:
+    return _Steps(steps.after[wanted], steps.before[wanted], steps.column[wanted], steps.stated[wanted])
+
+
+def _joined(parts: list[_Steps]) -> _Steps:
+    after = np.concatenate([part.after for part in parts])
+    column = np.concatenate([part.column for part in parts])
+    order = np.lexsort((after, column))
+    return _Steps(
+        after[order],
+        np.concatenate([part.before for part in parts])[order],
+        column[order],
+        np.concatenate([part.stated for part in parts])[order],
+    )

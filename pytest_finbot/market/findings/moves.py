@@ -13,14 +13,14 @@ A far step (see :data:`steps.FAR`) is explained by the first of these that fits:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import numpy as np
 
 from pytest_finbot.contracts import BoolArray, DataFinding, FloatArray, IntArray
 from pytest_finbot.market.findings.steps import FAR, Scan, usual_moves
-from pytest_finbot.market.table_file import some
+from pytest_finbot.market.findings.words import each
 from pytest_finbot.market.window import Window
 
 SPLITS = np.array([1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0])
@@ -77,18 +77,19 @@ class Moves:
         with np.errstate(divide="ignore", invalid="ignore"):
             by_split = (units != 1.0) & (_apart(steps.ratio * units) < np.sqrt(_apart(steps.ratio)))
         if self._adjusted:
-            said = {
-                number: f"x{steps.ratio[number]:.4g} on {self._day(number)}, {_for(float(units[number]))}"
-                for number in np.flatnonzero(by_split).tolist()
-            }
-            tells = f"{self._field} steps by a split that adjusted prices contain already"
-            yield from self._by_symbol("split_not_adjusted", "error", tells, said)
+
+            def say(one: int) -> str:
+                return f"x{steps.ratio[one]:.4g} on {self._day(one)}, {_for(units[one])}"
+
+            tells = "adjusted prices step by a split that is stated, and should contain it"
+            yield from self._by_symbol("split_not_adjusted", "error", tells, np.flatnonzero(by_split), say)
         self._explained(by_split)
 
     def _exchanged(self) -> Iterator[DataFinding]:
         steps, prices = self._steps, self._prices
         gone = np.zeros(len(steps), np.bool_)
         wide = np.flatnonzero(_apart(steps.ratio) >= _APART)
+        came, went = prices[steps.before, steps.column], prices[steps.after, steps.column]
         rows, counts = np.unique(steps.after[wide], return_counts=True)
         for row in rows[counts > 1].tolist():
             here = wide[steps.after[wide] == row]
@@ -96,7 +97,6 @@ class Moves:
             if not len(up) or not len(down):
                 continue
             # [up, down]: how far each of a pair lands from where the other came from.
-            came, went = prices[steps.before, steps.column], prices[steps.after, steps.column]
             off = np.maximum(
                 _apart(went[up][:, None] / came[down][None, :]),
                 _apart(went[down][None, :] / came[up][:, None]),
@@ -108,22 +108,15 @@ class Moves:
                 if gone[one] or gone[other]:
                     continue
                 gone[[one, other]] = True
-                yield self._pair(one, other)
+                one, other = min(one, other), max(one, other)
+                a, b = (self._symbols[steps.column[number]] for number in (one, other))
+                message = (
+                    f"{a} and {b} ({self._field}): exchanged from {self._day(one)} on: {a} goes from "
+                    f"{came[one]:.10g} to {went[one]:.10g} and {b} from {came[other]:.10g} to "
+                    f"{went[other]:.10g}, each to the other's level"
+                )
+                yield DataFinding("columns_swapped", "error", message, a, self._day(one), 2)
         self._explained(gone)
-
-    def _pair(self, one: int, other: int) -> DataFinding:
-        steps, prices = self._steps, self._prices
-        if steps.column[other] < steps.column[one]:
-            one, other = other, one
-        a, b = (self._symbols[steps.column[number]] for number in (one, other))
-        before = [float(prices[steps.before[number], steps.column[number]]) for number in (one, other)]
-        after = [float(prices[steps.after[number], steps.column[number]]) for number in (one, other)]
-        message = (
-            f"{a} and {b} ({self._field}): exchanged from {self._day(one)} on: {a} goes from "
-            f"{before[0]:.10g} to {after[0]:.10g} and {b} "
-            f"from {before[1]:.10g} to {after[1]:.10g}, each to the other's level"
-        )
-        return DataFinding("columns_swapped", "error", message, a, self._day(one), 2)
 
     def _slips(self) -> Iterator[DataFinding]:
         steps = self._steps
@@ -138,21 +131,22 @@ class Moves:
             & (stay <= _BACK_WITHIN)
         )
         gone = np.zeros(len(steps), np.bool_)
-        said: dict[int, str] = {}
+        returned: dict[int, int] = {}
         for pair in pairs[np.argsort(stay[pairs], kind="stable")].tolist():
             leave, back = int(leaves[pair]), int(returns[pair])
-            if gone[leave] or gone[back]:
-                continue
-            gone[[leave, back]] = True
+            if not gone[leave] and not gone[back]:
+                gone[[leave, back]] = True
+                returned[leave] = back
+
+        def say(leave: int) -> str:
+            of_symbol = self._prices[:, steps.column[leave]]
+            price, before = of_symbol[steps.after[leave]], of_symbol[steps.before[leave]]
             times = f"x{power[leave]:.0f}" if power[leave] > 1.0 else f"/{1.0 / power[leave]:.0f}"
-            price, before = (
-                self._prices[row[leave], steps.column[leave]] for row in (steps.after, steps.before)
-            )
-            said[leave] = (
-                f"{times} on {self._day(leave)}, {price:.10g} after {before:.10g}, back on {self._day(back)}"
-            )
-        tells = "prices slipped by a power of ten"
-        yield from self._by_symbol("price_slip", "error", tells, dict(sorted(said.items())))
+            back = self._day(returned[leave])
+            return f"{times} on {self._day(leave)} ({price:.10g} after {before:.10g}, back on {back})"
+
+        numbers = np.array(sorted(returned), np.int64)
+        yield from self._by_symbol("price_slip", "error", "prices slipped by a power of ten", numbers, say)
         self._explained(gone)
 
     # ---------------------------------------------------------------------------- odd
@@ -166,11 +160,12 @@ class Moves:
             _apart(steps.ratio) - 1.0 > _LIKE_SPLIT * self._usual
         )
         like &= ~self._taken_back(room)
-        said = {
-            number: f"x{steps.ratio[number]:.4g} on {self._day(number)}, like {_for(float(units[number]))}"
-            for number in np.flatnonzero(like).tolist()
-        }
-        yield from self._by_symbol("split_not_adjusted", "odd", "steps like a split that nobody stated", said)
+
+        def say(one: int) -> str:
+            return f"x{steps.ratio[one]:.4g} on {self._day(one)}, like {_for(units[one])}"
+
+        tells = "steps like a split that nobody stated"
+        yield from self._by_symbol("split_not_adjusted", "odd", tells, np.flatnonzero(like), say)
         self._explained(like)
 
     def _taken_back(self, room: FloatArray) -> BoolArray:
@@ -189,11 +184,11 @@ class Moves:
     def _outliers(self) -> Iterator[DataFinding]:
         steps = self._steps
         far = _apart(steps.ratio) - 1.0 > np.maximum(FAR - 1.0, _OUTLIER * self._usual)
-        said = {
-            number: f"{100.0 * (steps.ratio[number] - 1.0):+.1f} % on {self._day(number)}"
-            for number in np.flatnonzero(far).tolist()
-        }
-        yield from self._by_symbol("jump", "odd", "moves far beyond its usual ones", said)
+
+        def say(one: int) -> str:
+            return f"{100.0 * (steps.ratio[one] - 1.0):+.1f} % on {self._day(one)}"
+
+        yield from self._by_symbol("jump", "odd", "moves far beyond its usual ones", np.flatnonzero(far), say)
 
     # ------------------------------------------------------------------------ telling
 
@@ -205,17 +200,21 @@ class Moves:
         return str(self._sessions[self._steps.after[number]])
 
     def _by_symbol(
-        self, kind: str, severity: Literal["error", "odd"], tells: str, said: Mapping[int, str]
+        self,
+        kind: str,
+        severity: Literal["error", "odd"],
+        tells: str,
+        numbers: IntArray,
+        say: Callable[[int], str],
     ) -> Iterator[DataFinding]:
-        """One finding a symbol, of what is ``said`` of each step, by its number."""
-        if not said:
+        """One finding a symbol of what ``say`` says of the steps of these ``numbers``, which rise."""
+        if not len(numbers):
             return
-        numbers = np.array(list(said), np.int64)
-        columns = self._steps.column[numbers]
-        for column in np.unique(columns).tolist():
-            own: IntArray = numbers[columns == column]
+        columns, first = np.unique(self._steps.column[numbers], return_index=True)
+        for column, own in zip(columns.tolist(), np.split(numbers, first[1:]), strict=True):
             symbol = self._symbols[column]
-            message = f"{symbol} ({self._field}): {tells}: {some(said[number] for number in own.tolist())}"
+            told = each(own, say)
+            message = f"{symbol} ({self._field}): {tells}: {told}"
             yield DataFinding(kind, severity, message, symbol, self._day(int(own[0])), len(own))
 
 

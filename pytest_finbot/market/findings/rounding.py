@@ -25,7 +25,7 @@ def rounding_findings(window: Window, scanned: Scan, field: str) -> Iterator[Dat
     prices = scanned.prices
     if len(prices) < _A_MONTH:
         return
-    tick = _ticks(prices[:: max(1, len(prices) // _SAMPLE)])
+    tick = ticks(prices)
     if not tick.any():
         return
     low = np.fmin.reduce(prices, axis=0)
@@ -33,7 +33,7 @@ def rounding_findings(window: Window, scanned: Scan, field: str) -> Iterator[Dat
         rows, values = scanned.of(column)
         if len(values) < _A_MONTH:
             continue
-        unit = tick_of(values)
+        unit = float(_ticks(values[:, None])[0])
         coarse = np.flatnonzero(values * COARSE < unit)
         if len(coarse) < _A_MONTH:
             continue
@@ -46,13 +46,15 @@ def rounding_findings(window: Window, scanned: Scan, field: str) -> Iterator[Dat
         yield DataFinding("coarse_rounding", "odd", message, symbol, str(first), len(coarse))
 
 
-def tick_of(prices: FloatArray) -> float:
-    """One unit of the last decimal that ``prices`` [T] have; 0 where they have more than 4."""
-    return float(_ticks(prices[:, None])[0])
+def ticks(prices: FloatArray) -> FloatArray:
+    """One unit of the last decimal of each column of ``prices`` [T, N], by some 64 of them.
+
+    0 where they have more than 4 decimals. What is missing does not count.
+    """
+    return _ticks(prices[:: max(1, len(prices) // _SAMPLE)])
 
 
 def _ticks(prices: FloatArray) -> FloatArray:
-    """The same of each column of ``prices`` [T, N], whatever is missing there."""
     tick = np.zeros(prices.shape[1])
     left = np.arange(prices.shape[1])
     for decimals in range(MOST_DECIMALS + 1):

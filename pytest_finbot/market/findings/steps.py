@@ -79,16 +79,18 @@ def scan(prices: FloatArray, observed: BoolArray | None) -> Scan:
                 far.append((first, rows, columns, ratio[rows, columns]))
             np.equal(block[1:], block[:-1], out=equal[first : first + len(block) - 1])
     fit: BoolArray | None = None if sound else np.isfinite(prices) & (prices > 0.0)
-    own = fit
+    own: BoolArray | None = fit
     if observed is not None and not observed.all():
-        own = observed.copy()
-        if fit is not None:
-            own &= fit
+        own = _both(observed, fit)
     steps, still = _steps(far), _still(equal)
     if own is not None:
-        holes = ~own.all(axis=0)
+        holes: BoolArray = ~np.logical_and.reduce(own, axis=0)
         steps, still = _without_holes(prices, own, holes, steps, still)
     return Scan(prices, fit, own, steps, still)
+
+
+def _both(one: BoolArray, other: BoolArray | None) -> BoolArray:
+    return one if other is None else one & other
 
 
 def _blocks(prices: FloatArray) -> Iterator[tuple[int, FloatArray]]:

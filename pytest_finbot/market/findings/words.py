@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from typing import cast
 
 import numpy as np
 
 from pytest_finbot.contracts import IntArray, SessionArray
-from pytest_finbot.market.table_file import some
+from pytest_finbot.market.table_file import NAMED_AT_MOST, some
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -29,7 +30,14 @@ def with_weekdays(sessions: SessionArray) -> str:
 
 def at(sessions: SessionArray, rows: IntArray) -> str:
     """The days of ``rows``: the first of them, the rest counted."""
-    return some(str(sessions[row]) for row in rows)
+    return each(rows, lambda row: str(sessions[row]))
+
+
+def each(numbers: IntArray, say: Callable[[int], str]) -> str:
+    """What ``say`` says of each of ``numbers``: of the first of them, the rest counted."""
+    told = [say(number) for number in numbers[:NAMED_AT_MOST].tolist()]
+    left = len(numbers) - len(told)
+    return ", ".join(told) + (f" and {left:,} more" if left else "")
 
 
 def weekday_of(sessions: SessionArray) -> IntArray:
