@@ -30,6 +30,9 @@ from pytest_finbot.valuation.books import Books
 NAMED = 200
 """Breaks that are named each; their count is whole."""
 
+_ROUNDING = 1e-6
+"""Of what is equal: a fault of 12.34 differs by rounding from identity to identity."""
+
 
 @dataclass(frozen=True, slots=True)
 class Break:
@@ -113,8 +116,12 @@ class Reconciliation:
 
     @property
     def worst(self) -> IdentityOutcome:
-        """The identity whose worst residual is largest in terms of its limit; the first of equals."""
-        return max(self.identities, key=_badness)
+        """The identity whose worst residual is largest in terms of its limit.
+
+        The first of equals: one fault shows in several, and in the later ones as a consequence.
+        """
+        largest = max(_badness(identity) for identity in self.identities)
+        return next(each for each in self.identities if _badness(each) >= largest * (1.0 - _ROUNDING))
 
     def to_json(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -161,8 +168,8 @@ def _row_of(result: EngineResult, session: date) -> slice:
     row = int(np.searchsorted(result.sessions, np.datetime64(session, "D")))
     if row == len(result.sessions) or result.sessions[row] != np.datetime64(session, "D"):
         raise ParameterError(
-            f"{session} is not a session of the result, which has {len(result.sessions):,} from "
-            f"{result.sessions[0]} to {result.sessions[-1]}"
+            f"{session} is none of its {len(result.sessions):,} sessions, {result.sessions[0]} to "
+            f"{result.sessions[-1]}"
         )
     return slice(row, row + 1)
 
