@@ -92,6 +92,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="also append the lines of the log to FILE (--finbot-log-json=FILE); without FILE, to stderr",
     )
     group.addoption(
+        "--finbot-summary-json",
+        default=None,
+        metavar="FILE",
+        help="write the whole session as one JSON document to FILE, or as the last line to stdout (-)",
+    )
+    group.addoption(
         "--finbot-accept",
         nargs="?",
         const="*",
@@ -206,6 +212,10 @@ def _controller(config: pytest.Config) -> Controller | None:
     """This session's controller, made at first need: xdist asks before ``pytest_configure``."""
     made: Controller | None
     if not hasattr(config, "_finbot_controller"):
+        if config.option.finbot_summary_json is not None:
+            from pytest_finbot.session.summary_json import forget_summary
+
+            forget_summary(config)
         from pytest_finbot.session.discovery import find_batch_files
 
         files = find_batch_files(config)

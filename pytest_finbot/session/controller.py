@@ -86,6 +86,8 @@ class Controller:
         """Why runs are left over, where some are: pytest stopped after a failure."""
         self.resumed = ResumedRuns()
         self.finished: list[Finished] = []
+        self.workers_started = 0
+        """Processes that execute runs for this one; 0 where it does so itself."""
         self._limits = [batch.max_workers for batch in batches if batch.max_workers is not None]
         self._registry: Registry | None = None
         self._recorded_failures = 0
@@ -356,6 +358,7 @@ class Controller:
             accepted,
             self.options.fail_on,
             problems,
+            self.workers_started or None,
         )
 
     def _cancel_reason(self, planned: PlannedBatch) -> str | None:

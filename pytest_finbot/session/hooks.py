@@ -15,6 +15,7 @@ from pytest_finbot.session.items import RECORDED, BatchFile
 from pytest_finbot.session.log_stream import LogStream
 from pytest_finbot.session.resumed import STALE, WHY
 from pytest_finbot.session.resuming import EarlierResults
+from pytest_finbot.session.summary_json import SessionSummary
 from pytest_finbot.session.termination import Termination
 
 if TYPE_CHECKING:
@@ -34,7 +35,11 @@ class ControllerPlugin:
         self._terminate: Termination | None = None
         self._guard = ExitGuard()
         self._began = False
+        self._expected = False
         self._log_target: str | None = None
+        self._summary = SessionSummary.asked(controller.config)
+        self._no_summary: str | None = None
+        self._session: pytest.Session | None = None
 
     # --------------------------------------------------------------------------- begin
 
@@ -73,6 +78,8 @@ class ControllerPlugin:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         if self._began:
+            # One that takes the place of another, which died, comes when runs are expected.
+            self._controller.workers_started += not self._expected
             node.workerinput["finbot"] = self._controller.worker_payload(self._log_target)
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> BatchFile | None:
@@ -87,6 +94,7 @@ class ControllerPlugin:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Iterable[str]) -> None:
         if self._began:
+            self._expected = True
             self._controller.expect(ids)
 
     # ------------------------------------------------------------------- what can happen
@@ -129,9 +137,24 @@ class ControllerPlugin:
                 self._executing.close()
             self._controller.stopped = _stopped(session)
             session.exitstatus = self._controller.finish(int(exitstatus), session.testsfailed)
+            if self._summary is not None:
+                self._session = session
+                self._without_summary(self._summary.write(session.exitstatus, self._controller.finished))
             self._guard.remove(int(session.exitstatus))
             if self._terminate is not None:
                 self._terminate.remove()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        if self._summary is not None:
+            self._without_summary(self._summary.tell())
+
+    def _without_summary(self, why: str | None) -> None:
+        """Other programs would not hear of this session, ``why`` not: it is not green."""
+        if why is not None and self._session is not None:
+            self._no_summary = why
+            if self._session.exitstatus == pytest.ExitCode.OK:
+                self._session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._controller.finished:
@@ -141,6 +164,8 @@ class ControllerPlugin:
             for finished in self._controller.finished:
                 for line in finished.lines():
                     terminalreporter.line(line)
+            if self._no_summary is not None:
+                terminalreporter.line(f"--finbot-summary-json: not green: {self._no_summary}")
 
 
 def _stopped(session: pytest.Session) -> str | None:
