@@ -12,9 +12,11 @@ from typing import Literal
 from pydantic import ValidationError
 
 from pytest_finbot.config.files import Files
-from pytest_finbot.config.level import Level, read_level
+from pytest_finbot.config.level import EXPANDING, Level, read_level
+from pytest_finbot.config.matrix import told_parts
 from pytest_finbot.config.merge import Merger
-from pytest_finbot.config.models import BatchHead, BatchModel, DefaultsModel
+from pytest_finbot.config.models import BatchHead, BatchModel, DefaultsModel, RunModel
+from pytest_finbot.config.multiply import Multiplier
 from pytest_finbot.config.problems import LONGEST_PATH, Findings, Place, describe, quoted
 from pytest_finbot.config.source import Document, read_document
 from pytest_finbot.config.waivers import taken
@@ -69,8 +71,10 @@ def load_batch(path: Path, *, inspect: Inspect | None = None, snapshots: Path | 
     defaults = _defaults(document, findings, files, head)
     runs = _runs(document, findings, files)
     merger = Merger(defaults, head.engine, findings, files, head.checks)
-    specs = _specs(document, findings, merger, runs, inspect)
+    multiplier = Multiplier(document.root, defaults, findings, files)
+    specs = _specs(document, findings, merger, multiplier, runs, inspect)
     merger.tell_absent()
+    multiplier.tell_count()
     baseline = _baseline(head, findings, files)
     waivers = taken(head.waivers, document, ("waivers",)) + files.waivers()
     problems = _all_problems(document, findings, files)
@@ -116,6 +120,13 @@ def _baseline(head: BatchHead, findings: Findings, files: Files) -> Path | None:
 def _defaults(document: Document, findings: Findings, files: Files, head: BatchHead) -> Level:
     raw = document.root.get("defaults")
     raw = {} if raw is None else raw  # a section with all its lines commented out
+    if isinstance(raw, dict) and not raw.keys().isdisjoint(EXPANDING):
+        for key in EXPANDING:
+            if key in raw:
+                findings.add(
+                    ("defaults", key), f"stands at the top of the file, or in a run: {key} is no default"
+                )
+        raw = {key: value for key, value in raw.items() if key not in EXPANDING}
     level = read_level(raw, ("defaults",), findings, files)
     if level is None:
         return Level(("defaults",), {}, bad={*DefaultsModel.model_fields})
@@ -136,37 +147,53 @@ def _runs(document: Document, findings: Findings, files: Files) -> list[Level]:
         return []
     if not raw:
         findings.add(("runs",), "no runs; a batch needs at least one")
-    levels = (read_level(run, ("runs", number), findings, files) for number, run in enumerate(raw))
+    levels = (
+        read_level(run, ("runs", number), findings, files, kind=RunModel) for number, run in enumerate(raw)
+    )
     return [level for level in levels if level is not None]
 
 
 def _specs(
-    document: Document, findings: Findings, merger: Merger, runs: Sequence[Level], inspect: Inspect | None
+    document: Document,
+    findings: Findings,
+    merger: Merger,
+    multiplier: Multiplier,
+    runs: Sequence[Level],
+    inspect: Inspect | None,
 ) -> tuple[RunSpec, ...]:
     specs = []
     first: dict[str, Level] = {}
-    for run in runs:
-        line = document.positions.line(run.place)
-        if run.id is not None:
-            # The id becomes a folder, and some file systems do not tell "A" from "a".
-            earlier = first.setdefault(run.id.casefold(), run)
-            if earlier is not run:
-                _tell_duplicate(run, earlier, document, findings)
-        spec = merger.spec(run, line)
-        if spec is None:
-            continue
-        specs.append(spec)
-        for place, message in inspect(spec) if inspect is not None else ():
-            findings.add(merger.owner(run, place), message)
+    for given in runs:
+        line = document.positions.line(given.place)
+        for run in multiplier.of(given):
+            if run.id is not None:
+                # The id becomes a folder, and some file systems do not tell "A" from "a".
+                earlier = first.setdefault(run.id.casefold(), run)
+                if earlier is not run:
+                    _tell_duplicate(run, earlier, document, findings)
+            spec = merger.spec(run, line)
+            if spec is None:
+                continue
+            specs.append(spec)
+            for place, message in inspect(spec) if inspect is not None else ():
+                findings.add(merger.owner(run, place), message)
     return tuple(specs)
 
 
 def _tell_duplicate(run: Level, earlier: Level, document: Document, findings: Findings) -> None:
     line = document.positions.line(earlier.place)
+    source = f"the run on line {line}"
+    if earlier.parts:
+        source += f" with {told_parts(earlier.parts)}"
     aside = (
         "" if earlier.id == run.id else f" (as '{earlier.id}'; ids become folders, where case may not count)"
     )
-    findings.add((*run.place, "id"), f"the id '{run.id}' is already that of the run on line {line}{aside}")
+    place: Place = (*run.place, "id")
+    if run.place == earlier.place:
+        # Two combinations of one matrix: by what tells them apart, and their names do not.
+        pairs = zip(run.parts, earlier.parts, strict=False)
+        place = next((own.place for own, other in pairs if own.place != other.place), place)
+    findings.add_once(place, f"the id '{run.id}' is already that of {source}{aside}")
 
 
 def _all_problems(document: Document, findings: Findings, files: Files) -> list[Problem]:

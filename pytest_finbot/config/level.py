@@ -50,11 +50,13 @@ PLAIN: Final = frozenset(
 SECTIONS: Final = frozenset({"data", "costs", "params", "retries", "checks", "marks"})
 """Mappings that a run overrides key by key."""
 
+_MAPPINGS: Final = frozenset({"data", "costs", "params", "retries", "marks", "report_flags"})
+
 EXPANDING: Final = ("matrix", "windows")
 """Keys that make many runs of one; no level of its own knows what they say."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Level:
     """``values`` in RunSpec's terms, only what the file gives; ``bad``: given, but wrong.
 
@@ -108,6 +110,21 @@ class Level:
     def keys(self) -> set[str]:
         """What the run and its parts give."""
         return {key for level in self.chain() for key in level.raw}
+
+
+def put_together(values: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``values`` of one level with those of another in their place, as if one had given both."""
+    found = dict(values)
+    for name, value in over.items():
+        if name in _MAPPINGS and name in found:
+            found[name] = {**found[name], **value}
+        elif name == "checks" and name in found:
+            found[name] = (*found[name], *value)
+        else:
+            if name == "reports":
+                found.pop("report_flags", None)
+            found[name] = value
+    return found
 
 
 def read_level(

@@ -6,9 +6,9 @@ in all is known once the two are put together (see :mod:`pytest_finbot.config.ex
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from pytest_finbot.config.actions import Dividends, FlowModel, Multipliers, Splits
 from pytest_finbot.config.attempts import MemoryLimit, Retries, Timeout
@@ -32,6 +32,7 @@ from pytest_finbot.config.fields import (
 from pytest_finbot.config.marks import MarksModel
 from pytest_finbot.config.older_form import OlderKeys
 from pytest_finbot.config.waivers import WaiverModel
+from pytest_finbot.config.windows import OrFalse
 from pytest_finbot.contracts import (
     CostBooking,
     DividendBooking,
@@ -46,6 +47,30 @@ from pytest_finbot.contracts import (
 
 DEFAULT_CAPITAL = 100_000.0
 """Currency units a run starts with where the file says nothing."""
+
+
+_ENTRIES = {"type": "array", "items": {"type": "object", "minProperties": 1}}
+
+Matrix = Annotated[
+    Any,
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"const": False},
+                {
+                    "type": "object",
+                    "properties": {"include": _ENTRIES, "exclude": _ENTRIES},
+                    "additionalProperties": {"type": "array", "minItems": 1},
+                    "propertyNames": {"not": {"enum": ["id", "matrix", "windows"]}},
+                    "minProperties": 1,
+                },
+            ]
+        }
+    ),
+]
+"""Read by :mod:`pytest_finbot.config.matrix`, value by value; the model only knows that it may be there."""
+WindowsOrFalse = Annotated[Any, OrFalse()]
+"""Read by :mod:`pytest_finbot.config.windows`."""
 
 
 class DataModel(Strict):
@@ -125,6 +150,9 @@ class OneRunModel(DefaultsModel):
 class RunModel(OneRunModel):
     """A run of a batch file, which a matrix or windows of its own may turn into many."""
 
+    matrix: Matrix = None
+    windows: WindowsOrFalse = None
+
 
 class BatchHead(Strict):
     """The batch's own keys."""
@@ -140,6 +168,8 @@ class BatchHead(Strict):
     checks: ChecksModel = cast(Any, None)
     baseline: Said = cast(Any, None)
     waivers: list[WaiverModel] = Field(default_factory=list)
+    matrix: Matrix = None
+    windows: WindowsOrFalse = None
 
 
 class BatchModel(BatchHead):

@@ -91,6 +91,7 @@ class Findings:
         self._file = file
         self._positions = positions
         self._found: dict[tuple[int, str, str], Problem] = {}
+        self._once: set[Place] = set()
 
     def __bool__(self) -> bool:
         return bool(self._found)
@@ -100,6 +101,12 @@ class Findings:
         line = self._positions.line(place if at is None else at)
         key = key_path(place)
         self._found.setdefault((line, key, message), Problem(self._file, line, key, message))
+
+    def add_once(self, place: Place, message: str) -> None:
+        """Note a problem of many runs that one place makes: the first of them will do."""
+        if place not in self._once:
+            self._once.add(place)
+            self.add(place, message)
 
     def add_invalid(
         self, place: Place, error: ValidationError, model: type[BaseModel], inner: Place = ()
