@@ -91,14 +91,14 @@ def test_without_its_document_a_session_is_not_green(project):
 
 
 @pytest.mark.parametrize(
-    ("target", "words"),
+    ("target", "workers", "words"),
     [
-        ("finbot.yaml", "*that file holds something else than a session's summary, and would be replaced*"),
-        ("nowhere/session.json", "*there is no folder */nowhere*"),
-        ("output", "*that is a folder, and a file is expected*"),
+        ("finbot.yaml", "auto", "*holds something else than a session's summary, and would be replaced*"),
+        ("nowhere/session.json", "0", "*there is no folder */nowhere*"),
+        ("output", "0", "*that is a folder, and a file is expected*"),
+        ("/dev/null", "0", "*that is no ordinary file; name one, or - for stdout*"),
     ],
 )
-@pytest.mark.parametrize("workers", ["0", "auto"])
 def test_what_it_must_not_replace_is_refused_before_anything_runs(project, target, words, workers):
     project.batch("- {id: one}")
     (project.path / "output").mkdir()
