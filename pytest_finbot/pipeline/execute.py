@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from pytest_finbot.baselines.judge import Gate
+from pytest_finbot.baselines.previous import PreviousBatch
 from pytest_finbot.contracts import PhaseResult, RunSpec
 from pytest_finbot.errors import ParameterError
 from pytest_finbot.fingerprint import config_hash
@@ -38,21 +39,23 @@ def execute(
     phases: Sequence[Phase] = PHASES,
     selection: Selection | None = None,
     gate: Gate | None = None,
+    previous: PreviousBatch | None = None,
     reruns: int = 0,
     bounds: Bounds = nullcontext,
     contained: bool = False,
 ) -> RunOutcome:
     """Run ``spec`` through ``phases``, hold it to ``gate``, and return what came of it.
 
-    With a ``selection`` the phases that are not in it are skipped, with its reason. With
-    ``reruns`` it is executed that often more, in fresh processes, and must give the same.
-    Every handler runs within ``bounds()``; what became of it is told outside of them. ``contained``:
-    no Ctrl-C reaches this process, so that a KeyboardInterrupt is a failure like any other.
+    Where nothing is gated, its rows are counted against those of ``previous``. With a
+    ``selection`` the phases that are not in it are skipped, with its reason. With ``reruns`` it
+    is executed that often more, in fresh processes, and must give the same. Every handler runs
+    within ``bounds()``; what became of it is told outside of them. ``contained``: no Ctrl-C
+    reaches this process, so that a KeyboardInterrupt is a failure like any other.
 
     Nothing a run raises gets out, save KeyboardInterrupt; a failed critical phase makes
     those after it skipped, with that reason.
     """
-    run = RunOutcome(spec, gate, reruns, proves=selection is None or selection.proves)
+    run = RunOutcome(spec, gate, reruns, proves=selection is None or selection.proves, previous=previous)
     environment_fingerprint(run)
     stopped_by: str | None = None
     try:
@@ -89,6 +92,7 @@ def _execute_phase(
     phase: Phase, run: RunOutcome, categorize: Categorize | None, bounds: Bounds, contained: bool
 ) -> PhaseResult:
     began = time.perf_counter()
+    run.counters = {}
     try:
         with bounds():
             counters = phase.handler(run)
@@ -100,7 +104,7 @@ def _execute_phase(
         info = describe(error, phase.name, categorize)
         run.errors.append(info)
         reason = f"{info.type}: {info.message.splitlines()[0] if info.message else ''}"
-        return PhaseResult(phase.name, "failed", _since(began), reason=reason[:500])
+        return PhaseResult(phase.name, "failed", _since(began), run.counters, reason[:500])
     return PhaseResult(phase.name, "success", _since(began), counters)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from pytest_finbot.contracts import (
     CheckResult,
     EngineResult,
@@ -21,6 +23,7 @@ from pytest_finbot.contracts import (
 if TYPE_CHECKING:
     from pytest_finbot.baselines.facts import Comparison
     from pytest_finbot.baselines.judge import Gate
+    from pytest_finbot.baselines.previous import PreviousBatch
     from pytest_finbot.valuation.books import Books
     from pytest_finbot.valuation.costs import CostAnalysis
     from pytest_finbot.valuation.risk import RiskAnalysis
@@ -48,6 +51,11 @@ class RunOutcome:
     risk: RiskAnalysis | None = None
     costs: CostAnalysis | None = None
     comparison: Comparison | None = None
+    previous: PreviousBatch | None = None
+    """What an ungated run is counted against."""
+    counters: Mapping[str, int] = field(default_factory=dict)
+    """What a phase had counted when it failed."""
+    mark_notes: Mapping[str, Any] = field(default_factory=dict)
     data_notes: Mapping[str, Any] = field(default_factory=dict)
     """What is to be said of its prices, see :func:`..data_notes.data_notes`."""
     fingerprint: dict[str, Any] = field(default_factory=dict)
@@ -73,6 +81,20 @@ class RunOutcome:
         if any(check.name == "determinism" and check.failed for check in self.checks):
             return Verdict.MOVED  # by itself, whatever it was compared with
         return self.comparison.verdict
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows of each output: see ``baselines.coverage.OUTPUTS``."""
+        result = self.result
+        if result is None:
+            return {}
+        return {
+            "sessions": len(result.sessions),
+            "positions": int(np.count_nonzero(result.quantity)),
+            "fills": len(result.fills),
+            "metrics": sum(value is not None for value in self.metrics.values()),
+            "analytics": sum(made is not None for made in (self.metrics or None, self.risk, self.costs)),
+        }
 
     @property
     def error(self) -> ErrorInfo | None:

@@ -10,14 +10,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pytest_finbot.baselines.coverage import NAME as COVERAGE
 from pytest_finbot.baselines.dependencies import dependencies_of_run
 from pytest_finbot.baselines.headline import headline
 from pytest_finbot.baselines.results import RunResult
+from pytest_finbot.baselines.slices import slice_of
 from pytest_finbot.checks.accounting import check_books
 from pytest_finbot.checks.contract import check_result
+from pytest_finbot.checks.marks import check_marks
 from pytest_finbot.contracts import Cause, CheckResult, EngineResult, MarketData, Verdict
 from pytest_finbot.engines.resolve import resolve_engine
-from pytest_finbot.errors import EngineError, RegressionError
+from pytest_finbot.errors import DataError, EngineError, RegressionError
 from pytest_finbot.market.store import load_market
 from pytest_finbot.pipeline.data_notes import data_counters, data_notes, data_warnings
 from pytest_finbot.pipeline.fingerprints import code_of, environment_of
@@ -25,9 +28,12 @@ from pytest_finbot.pipeline.given_params import GivenParams
 from pytest_finbot.pipeline.outcome import RunOutcome
 from pytest_finbot.pipeline.rerun import check_determinism
 from pytest_finbot.strategies.factors import panel_factors
+from pytest_finbot.tolerances import tolerances_of
 from pytest_finbot.valuation.books import Books
 from pytest_finbot.valuation.costs import analyse_costs
+from pytest_finbot.valuation.marks import value_marks
 from pytest_finbot.valuation.metrics import compute_metrics
+from pytest_finbot.valuation.own_part import own_part
 from pytest_finbot.valuation.risk import analyse_risk
 
 Counters = Mapping[str, int]
@@ -98,17 +104,33 @@ def simulate(run: RunOutcome) -> Counters:
 
 
 def marks(run: RunOutcome) -> Counters:
-    """Market values of every position at every session."""
+    """A price for every position at every session, and what that makes it worth.
+
+    Raises DataError where too many positions have none: what is computed from them would be a guess.
+    """
     result = _result(run)
+    valued = value_marks(result, _market(run), run.spec.marks)
+    if valued.mark is not result.mark:
+        result = run.result = dataclasses.replace(result, mark=valued.mark)
     run.books = Books(result)
-    held = result.quantity != 0
-    unmarked = int((held & ~np.isfinite(result.mark)).sum())
-    return {"positions": int(held.sum()), "positions_without_mark": unmarked}
+    run.mark_notes = valued.to_json()
+    run.counters = {
+        "positions": valued.held,
+        "updated": valued.updated,
+        "fallen_back": valued.fallback_count,
+        "look_ahead": valued.look_ahead_count,
+        "skipped": valued.unmarked_count,
+    }
+    check = check_marks(valued, run.spec.marks)
+    run.checks.append(check)
+    if check.failed:
+        raise DataError(check.message)
+    return run.counters
 
 
 def analytics(run: RunOutcome) -> Counters:
     """Metrics; what is undefined says why."""
-    metrics = compute_metrics(_result(run), _books(run))
+    metrics = compute_metrics(*_own(run))
     run.metrics, run.undefined_metrics = metrics.values, metrics.undefined
     made = sum(value is not None for value in metrics.values.values())
     return {"made": made, "skipped": len(metrics.undefined)}
@@ -118,7 +140,7 @@ def risk(run: RunOutcome) -> Counters:
     """Facts of the risk report, where one is asked for."""
     if "risk" not in run.spec.reports:
         raise PhaseSkipped("not asked for (reports: [risk])")
-    run.risk = analyse_risk(_result(run), _books(run))
+    run.risk = analyse_risk(*_own(run))
     return {"drawdowns": len(run.risk.drawdowns)}
 
 
@@ -126,8 +148,9 @@ def costs(run: RunOutcome) -> Counters:
     """Facts of the transaction cost analysis, where one is asked for."""
     if "tca" not in run.spec.reports:
         raise PhaseSkipped("not asked for (reports: [tca])")
-    run.costs = analyse_costs(_result(run), _books(run))
-    return {"fills": len(_result(run).fills)}
+    result, books = _own(run)
+    run.costs = analyse_costs(result, books)
+    return {"fills": len(result.fills)}
 
 
 def checks(run: RunOutcome) -> Counters:
@@ -142,7 +165,21 @@ def checks(run: RunOutcome) -> Counters:
         )
     if run.gate is not None or run.reruns:
         _hold(run)
+    if run.gate is None:
+        _hold_to_last(run)
     return {"checks": len(run.checks)}
+
+
+def _hold_to_last(run: RunOutcome) -> None:
+    """Where nothing is accepted: at least no fewer rows than last time, see :class:`PreviousBatch`."""
+    if run.previous is None:
+        words = "there is no baseline and no completed batch before this one to count against"
+        run.checks.append(CheckResult(COVERAGE, Verdict.SKIPPED, words))
+        return
+    check = run.previous.check(run.spec.name, run.counts, run.fingerprint, tolerances_of(run.spec.checks))
+    run.checks.append(check)
+    if check.failed:
+        raise RegressionError(f"coverage: {check.message}")
 
 
 def _hold(run: RunOutcome) -> None:
@@ -158,6 +195,7 @@ def _hold(run: RunOutcome) -> None:
             run.spec.checks,
             result,
             dependencies_of_run(run.spec, run.fingerprint, None if digest is None else digest.parts),
+            sliced=slice_of(run.spec),
         )
         if again is not None and again.failed:
             # Whatever else differs: where one run gives two results, that explains it first.
@@ -206,6 +244,15 @@ def environment_fingerprint(run: RunOutcome) -> None:
 def _market(run: RunOutcome) -> MarketData:
     assert run.market is not None, "market_data is critical and comes first"
     return run.market
+
+
+def _own(run: RunOutcome) -> tuple[EngineResult, Books]:
+    """The result and its books on the sessions that count, where the run began before them."""
+    part = run.spec.part
+    if part is None or part.own_from is None:
+        return _result(run), _books(run)
+    own = own_part(_result(run), part.own_from)
+    return own, Books(own)
 
 
 def _result(run: RunOutcome) -> EngineResult:

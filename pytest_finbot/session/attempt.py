@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from pytest_finbot.contracts import EngineResult, FloatArray, PartSpec, RunRecord, RunSpec, SessionArray
 from pytest_finbot.errors import RegistryError
 from pytest_finbot.pipeline.execute import Bounds, Log, execute
@@ -26,6 +24,7 @@ from pytest_finbot.session.exit_guard import ExitGuard
 
 if TYPE_CHECKING:
     from pytest_finbot.baselines.judge import Gate
+    from pytest_finbot.baselines.previous import PreviousBatch
     from pytest_finbot.pipeline.outcome import RunOutcome
     from pytest_finbot.pipeline.selection import Selection
     from pytest_finbot.registry.protocol import Registry
@@ -43,6 +42,8 @@ class OpenBatch:
     """An earlier session recorded some of it."""
     only: frozenset[str] | None = None
     """Runs that may be executed, where not all of them may (``--finbot-retry-failed``)."""
+    previous: PreviousBatch | None = None
+    """What its runs are counted against where nothing is gated."""
 
     def run_folder(self, name: str) -> Path:
         return self.output / "runs" / name
@@ -103,6 +104,7 @@ class Executor:
                 categorize=self._categorize,
                 selection=self._selection,
                 gate=attempt.batch.gate,
+                previous=attempt.batch.previous,
                 reruns=self.reruns,
                 bounds=bounds,
                 contained=contained,
@@ -153,11 +155,7 @@ class Executor:
             named["marks"] = self._marks(result)
             if len(result.fills):
                 named["fills"] = keep_table(objects, "fills", fills_columns(result), small)
-            counts = {
-                "sessions": len(result.sessions),
-                "positions": int(np.count_nonzero(result.quantity)),
-                "fills": len(result.fills),
-            }
+            counts = run.counts
         artifacts = write_run_files(
             batch.run_folder(spec.name),
             spec,
@@ -198,6 +196,7 @@ class Executor:
             verdict=run.verdict,
             comparison=None if run.comparison is None else run.comparison.to_json(),
             data_notes=run.data_notes,
+            mark_notes=run.mark_notes,
             books={} if result is None else _books(result),
             timings=timings,
             **described(spec),
