@@ -56,7 +56,7 @@ def adjustment_findings(window: Window) -> Iterator[DataFinding]:
 
 
 def _amount(amount: float) -> str:
-    return f"{amount:.4g}" if abs(amount) > _FINEST else "none"
+    return f"{amount:.4g}" if amount else "none"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,24 +155,26 @@ def _told(window: Window, prices: _Closes, steps: _Steps) -> BoolArray:
 
 
 def _implied(steps: _Steps, prices: _Closes) -> tuple[FloatArray, BoolArray]:
-    """The dividend (currency a unit) that each step implies, and where it is not the stated one."""
+    """The dividend (currency a unit) that each step implies, by the close before it,
+    and where it is not the stated one."""
     before, after = (steps.before, steps.column), (steps.after, steps.column)
     was, now = prices.raw[before], prices.raw[after]
     step = (prices.adjusted[before] * now) / (prices.adjusted[after] * was)
     units = 1.0 if prices.splits is None else prices.splits[after]
     # As stated splits say, whether or not the close has been adjusted for them.
-    ways = np.stack(
-        [amount for one in (step, step * units) for amount in ((1.0 - one) * was, (1.0 / one - 1.0) * now)]
-    )
-    off = np.abs(ways - steps.stated)
+    grown = np.stack([step, step * units])
+    by_before, by_after = (1.0 - grown) * was, (1.0 / grown - 1.0) * now
+    off = np.minimum(np.abs(by_before - steps.stated), np.abs(by_after - steps.stated))
     best = np.argmin(off, axis=0)
     places = np.arange(len(step))
     room = EXACT + prices.half_adjusted[steps.column] * (
         1.0 / prices.adjusted[before] + 1.0 / prices.adjusted[after]
     )
     room += prices.half_raw[steps.column] * (1.0 / was + 1.0 / now)
-    limit = room * np.maximum(was, now) + RESTATED * np.abs(steps.stated)
-    return ways[best, places], off[best, places] > limit
+    room *= np.maximum(was, now)
+    implied = by_before[best, places]
+    implied[np.abs(implied) <= room] = 0.0
+    return implied, off[best, places] > room + RESTATED * np.abs(steps.stated)
 
 
 def _where(steps: _Steps, wanted: BoolArray) -> _Steps:

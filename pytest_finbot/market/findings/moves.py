@@ -183,7 +183,9 @@ class Moves:
 
     def _outliers(self) -> Iterator[DataFinding]:
         steps = self._steps
-        far = _apart(steps.ratio) - 1.0 > np.maximum(FAR - 1.0, _OUTLIER * self._usual)
+        # Over a gap of n sessions a price moves about sqrt(n) times as far as over one.
+        usual = np.maximum(FAR - 1.0, _OUTLIER * self._usual) * np.sqrt(steps.after - steps.before)
+        far = _apart(steps.ratio) - 1.0 > usual
 
         def say(one: int) -> str:
             return f"{100.0 * (steps.ratio[one] - 1.0):+.1f} % on {self._day(one)}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pytest_finbot.contracts import BoolArray, DataFinding, FloatArray, IntArray
+from pytest_finbot.contracts import BoolArray, DataFinding, FloatArray
 from pytest_finbot.market.findings.words import at, count
 from pytest_finbot.market.table_file import some
 from pytest_finbot.market.window import Window
@@ -18,7 +18,7 @@ def unpriced(
     """Every price of ``prices`` [T, N] that is missing, infinite, zero or below.
 
     ``history`` is the whole column that ``prices`` was cut from; ``fit`` [T, N] says which
-    prices can be used.
+    prices can be used. A symbol lists and delists on the day of its first and last price.
     """
     for place in np.flatnonzero(~fit.all(axis=0)).tolist():
         yield from _OfSymbol(
@@ -40,9 +40,8 @@ class _OfSymbol:
     def findings(self) -> Iterator[DataFinding]:
         missing = np.isnan(self._prices)
         if missing.all():
-            yield self._found(
-                "no_price", f"no price in the window{self._elsewhere()}", np.arange(len(missing))
-            )
+            message = f"no price in the window{self._elsewhere()}"
+            yield self._found("no_price", message, 0, len(missing))
             return
         priced = np.flatnonzero(~missing)
         first, last = int(priced[0]), int(priced[-1])
@@ -52,19 +51,19 @@ class _OfSymbol:
                 f"no price on the first {count(first, 'session')}, from {sessions[0]}; "
                 f"listed on {sessions[first]}?"
             )
-            yield self._found("lists_late", message, np.arange(first))
+            yield self._found("lists_late", message, first, first)
         gaps = np.flatnonzero(missing[first:last]) + first
         if len(gaps):
             message = f"no price on {count(len(gaps), 'session')}: {at(sessions, gaps)}"
-            yield self._found("missing_price", message, gaps)
+            yield self._found("missing_price", message, int(gaps[0]), len(gaps))
         if last < len(missing) - 1:
-            after = np.arange(last + 1, len(missing))
-            message = f"last price on {sessions[last]}, none on the {count(len(after), 'session')} after it"
-            yield self._found("delists", message, after)
+            after = len(missing) - 1 - last
+            message = f"last price on {sessions[last]}, none on the {count(after, 'session')} after it"
+            yield self._found("delists", message, last, after)
         infinite = np.flatnonzero(np.isinf(self._prices))
         if len(infinite):
             message = f"infinite on {count(len(infinite), 'session')}: {at(sessions, infinite)}"
-            yield self._found("infinite_price", message, infinite)
+            yield self._found("infinite_price", message, int(infinite[0]), len(infinite))
         for kind, wrong in (
             ("zero_price", self._prices == 0.0),
             ("negative_price", (self._prices < 0.0) & np.isfinite(self._prices)),
@@ -72,13 +71,14 @@ class _OfSymbol:
             rows = np.flatnonzero(wrong)
             if len(rows):
                 where = some(f"{self._prices[row]} on {sessions[row]}" for row in rows)
-                yield self._found(kind, f"prices have to be above zero: {where}", rows)
+                message = f"prices have to be above zero: {where}"
+                yield self._found(kind, message, int(rows[0]), len(rows))
 
     def _elsewhere(self) -> str:
         ever = np.flatnonzero(~np.isnan(self._history))
         days = self._window.table.sessions
         return f"; its prices are from {days[ever[0]]} to {days[ever[-1]]}" if len(ever) else " or elsewhere"
 
-    def _found(self, kind: str, message: str, rows: IntArray) -> DataFinding:
-        day = str(self._sessions[rows[0]])
-        return DataFinding(kind, "error", f"{self._name}: {message}", self._symbol, day, len(rows))
+    def _found(self, kind: str, message: str, row: int, number: int) -> DataFinding:
+        day = str(self._sessions[row])
+        return DataFinding(kind, "error", f"{self._name}: {message}", self._symbol, day, number)
