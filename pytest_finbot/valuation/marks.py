@@ -104,11 +104,10 @@ def value_marks(result: EngineResult, market: MarketData, marks: MarkSpec) -> Ma
         return Marks(result.mark, count, count)
 
     look_ahead = market.missing is not None and market.missing.look_ahead
-    row, at = np.nonzero(doubtful[:, columns])
-    column = columns[at]
+    row, column = np.divmod(np.flatnonzero(doubtful), len(result.assets))
     missing = ~finite[row, column]
-    prices = _prices(result, market, rows_of, columns_of[columns], columns, look_ahead=look_ahead)
-    source = prices.last[rows_of[row], at]
+    prices = _Prices(result, market, rows_of, columns_of, look_ahead)
+    source = prices.latest(rows_of[row], column, columns)
     numbers = _session_numbers(market)
     age = numbers[rows_of[row]] - numbers[source]
     known = source >= 0
@@ -119,9 +118,9 @@ def value_marks(result: EngineResult, market: MarketData, marks: MarkSpec) -> Ma
     if replaced.any():
         mark = np.array(result.mark, np.float64)
         mark[row[replaced], column[replaced]] = prices.at(
-            source[replaced], rows_of[row[replaced]], at[replaced]
+            source[replaced], rows_of[row[replaced]], column[replaced]
         )
-    ahead = ~missing & look_ahead
+    ahead = ~missing & prices.look_ahead
     used = valid & ~ahead
     unmarked = ~valid & ~ahead
     sessions = result.sessions
@@ -156,54 +155,71 @@ def value_marks(result: EngineResult, market: MarketData, marks: MarkSpec) -> Ma
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Prices:
-    """What C assets could be valued at on the market's M sessions.
+    """What the result's assets could be valued at on the market's M sessions.
 
-    ``last`` [M, C] is the row of the latest price up to and including each session, -1 where
-    there is none; ``price`` [M, C] is in units of its own session, ``split_factor`` [M, C] the
-    product of the splits so far, ``None`` where nothing was split.
+    ``rows_of`` [T] and ``columns_of`` [N] are the market's row of each session and column of
+    each asset, -1 for one it does not know.
     """
 
-    last: IntArray
-    price: FloatArray
-    split_factor: FloatArray | None
+    result: EngineResult
+    market: MarketData
+    rows_of: IntArray
+    columns_of: IntArray
+    look_ahead: bool
 
-    def at(self, source: IntArray, row: IntArray, column: IntArray) -> FloatArray:
-        """The price of row ``source`` in units of session ``row``, for each of several cells."""
-        found: FloatArray = self.price[source, column]
-        if self.split_factor is not None:
-            found = found * self.split_factor[source, column] / self.split_factor[row, column]
+    def latest(self, row: IntArray, column: IntArray, columns: IntArray) -> IntArray:
+        """The market's row of the latest price at or before each of K cells, -1 where there is none.
+
+        ``row`` is the market's, ``column`` the result's; ``columns`` are those that occur.
+        """
+        theirs = self.columns_of[columns]
+        known = bool((theirs >= 0).all())
+        if known and not self.look_ahead and self.market.observed is None:
+            return row
+        usable = self._observed(theirs)
+        if not known or self.look_ahead:
+            # A mark of the engine's where the market's price was carried forward is that same old price.
+            own = np.isfinite(self.result.mark[:, columns])
+            usable[self.rows_of] |= own if self.look_ahead else own & (theirs < 0)
+        rows = np.arange(len(usable), dtype=np.int32)[:, np.newaxis]
+        last = np.where(usable, rows, np.int32(-1))
+        np.maximum.accumulate(last, axis=0, out=last)
+        place = np.zeros(len(self.columns_of), np.int64)
+        place[columns] = np.arange(len(columns))
+        found: IntArray = last[row, place[column]].astype(np.int64)
         return found
 
+    def at(self, source: IntArray, row: IntArray, column: IntArray) -> FloatArray:
+        """The price of row ``source`` of the market in units of its session ``row``, for each of K cells.
 
-def _prices(
-    result: EngineResult,
-    market: MarketData,
-    rows_of: IntArray,
-    theirs: IntArray,
-    columns: IntArray,
-    *,
-    look_ahead: bool,
-) -> _Prices:
-    """Prices of the assets in ``columns``; ``theirs`` are their columns in the market, -1 for none."""
-    shape = (len(market.sessions), len(columns))
-    in_market = theirs >= 0
-    price = np.full(shape, np.nan)
-    price[:, in_market] = market.close[:, theirs[in_market]]
-    usable = np.zeros(shape, np.bool_)
-    usable[:, in_market] = True if market.observed is None else market.observed[:, theirs[in_market]]
-    own: FloatArray = np.asarray(result.mark[:, columns], np.float64)
-    finite = np.isfinite(own)
-    # A mark of the engine's where the market's price was carried forward is that same old price.
-    usable[rows_of] |= finite if look_ahead else finite & ~in_market
-    price[rows_of] = np.where(finite, own, price[rows_of])
-    rows: IntArray = np.arange(shape[0])
-    last: IntArray = np.maximum.accumulate(np.where(usable, rows[:, np.newaxis], -1), axis=0)
-    splits = result.splits[:, columns]
-    if bool((splits == 1.0).all()):
-        return _Prices(last, price, None)
-    factor = np.ones(shape)
-    factor[rows_of] = splits
-    return _Prices(last, price, np.cumprod(factor, axis=0, dtype=np.float64))
+        The engine's own mark of that session, where it has a finite one; else the market's close.
+        """
+        theirs = self.columns_of[column]
+        in_market = theirs >= 0
+        price = np.full(len(source), np.nan)
+        price[in_market] = self.market.close[source[in_market], theirs[in_market]]
+        mine = np.minimum(np.searchsorted(self.rows_of, source), len(self.rows_of) - 1)
+        own: FloatArray = np.asarray(self.result.mark[mine, column], np.float64)
+        price = np.where((self.rows_of[mine] == source) & np.isfinite(own), own, price)
+        splits = self.result.splits
+        if not bool((splits == 1.0).all()):
+            factor = np.ones((len(self.market.sessions), splits.shape[1]))
+            factor[self.rows_of] = splits
+            factor = np.cumprod(factor, axis=0, dtype=np.float64)
+            price = price * factor[source, column] / factor[row, column]
+        return price
+
+    def _observed(self, theirs: IntArray) -> BoolArray:
+        """Whether each of C columns has an observed close [M, C]; an array of one's own."""
+        observed = np.zeros((len(self.market.sessions), len(theirs)), np.bool_)
+        mine = theirs >= 0
+        if self.market.observed is None:
+            observed[:, mine] = True
+        elif mine.all() and len(theirs) == self.market.observed.shape[1]:
+            np.take(self.market.observed, theirs, axis=1, out=observed)
+        else:
+            observed[:, mine] = self.market.observed[:, theirs[mine]]
+        return observed
 
 
 def _market_columns(result: EngineResult, market: MarketData) -> IntArray:

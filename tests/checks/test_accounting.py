@@ -258,6 +258,15 @@ def test_units_that_come_from_nowhere(account):
     assert not {"market_value_finite", "nav_identity", "cash_roll"} & set(failed)
 
 
+def test_of_two_assets_that_do_not_follow_the_one_worth_more_is_named(account):
+    account.quantity[6:, 0] += 1.0
+    account.quantity[6:, 1] += 7.0
+
+    check = failures(account)["quantity_roll"]
+
+    assert (check.session, check.asset, check.value) == ("2015-03-08", "XOM", 350.0)
+
+
 def test_units_held_from_the_start_without_a_fill(account):
     account.quantity[0, 1] = 3.0
     account.nav[0] += 150.0

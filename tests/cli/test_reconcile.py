@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -106,12 +106,16 @@ class Recorded:
     def __init__(self, root):
         self.root = root
         self.registry = FilesRegistry(root, "second")
-        self.minute = 0
+        self.milliseconds = 0
 
-    def batch(self, results, *, expected=None, file="/p/finbot.yaml", books=True, manifest=None, **more):
+    def batch(
+        self, results, *, expected=None, file="/p/finbot.yaml", books=True, manifest=None, soon=False, **more
+    ):
         """Record a batch: a result by run's name, or an error message of a run that failed."""
-        self.minute += 1
-        begun = f"2026-11-21T09:{self.minute:02}:00.000+00:00"
+        self.milliseconds += 60_000 - 59_999 * soon
+        begun = (datetime(2026, 11, 21, tzinfo=UTC) + timedelta(milliseconds=self.milliseconds)).isoformat(
+            timespec="milliseconds"
+        )
         batch_id = new_batch_id(datetime.fromisoformat(begun))
         specs = [
             RunSpec(
@@ -372,6 +376,16 @@ def test_a_record_changed_by_hand_is_the_batchs_problem(recorded):
     assert "it was not run, or left no record" in asked.out
 
 
+def test_what_is_wrong_with_the_batch_itself_is_no_clean_answer(recorded):
+    recorded.batch({"long": a_result(), "stranger": a_result()}, expected=["long"])
+
+    asked = ask(recorded.root, "last")
+
+    assert asked.status == 1
+    assert asked.line("long")[1] == "clean"
+    assert "run 'stranger' is recorded but was not expected" in asked.err
+
+
 # -------------------------------------------------------------------- start cash, cents, marks
 
 
@@ -411,11 +425,13 @@ def test_of_a_batch_file_the_latest_batch_is_meant(recorded, tmp_path):
     file = tmp_path / "finbot.yaml"
     file.write_text("batch_name: core\n")
     recorded.batch({"old": a_result()}, file=str(file))
-    newest = recorded.batch({"long": a_result()}, file=str(file))
+    of_one_second = [
+        recorded.batch({"long": a_result()}, file=str(file), soon=number > 0) for number in range(5)
+    ]
     recorded.batch({"stranger": a_result()}, file="/elsewhere/finbot.yaml")
 
     asked = ask(recorded.root, file, "--json")
-    assert asked.document["batch_id"] == newest
+    assert asked.document["batch_id"] == of_one_second[-1]
     other = ask(recorded.root, tmp_path / "other.yaml")
     assert (other.status, other.out) == (4, "")
     assert "no batch of" in other.err

@@ -149,10 +149,12 @@ def test_assets_are_found_by_name_and_one_that_the_market_has_not_by_its_own_mar
     market = a_market(
         [[1.0, 2.0], [1.5, 2.5], [9.0, 9.0]], observed=[[1, 1], [1, 1], [0, 1]], symbols=("A", "B")
     )
-    mark = [[7.0, 2.0, 1.0], [NAN, NAN, 1.5], [NAN, NAN, NAN]]
+    mark = [[7.0, 2.0, 1.0], [NAN, NAN, 1.5], [NAN, NAN, 9.0]]
     marks = value_marks(a_result(market, mark, assets=("OWN", "B", "A")), market, MarkSpec())
 
-    assert marks.mark.tolist() == [[7.0, 2.0, 1.0], [7.0, 2.5, 1.5], [7.0, 9.0, 1.5]]
+    assert marks.mark.tolist() == [[7.0, 2.0, 1.0], [7.0, 2.5, 1.5], [7.0, 9.0, 9.0]], (
+        "A has the price that was carried forward"
+    )
     assert [(use.session[-1], use.asset, use.age) for use in marks.fallbacks] == [
         ("2", "OWN", 1),
         ("2", "B", 0),
