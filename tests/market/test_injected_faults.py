@@ -349,7 +349,7 @@ def test_what_a_policy_filled_in_is_neither_stale_nor_a_move(store, a_run, share
 
 
 def test_prices_that_repeat_for_their_few_decimals_are_coarse_not_stale(found, shares, tmp_path):
-    (shares[["KO"]] / 20).round(2).to_csv(tmp_path / "prices.csv")
+    (shares[["KO"]] / 15).round(2).to_csv(tmp_path / "prices.csv")
     told, message = found(tmp_path / "prices.csv", "KO")
     assert told == [("odd", "coarse_rounding", "KO", "2015-01-02")]
     assert "rounded to 0.01, more than 0.2 % of the price on 504 sessions" in message

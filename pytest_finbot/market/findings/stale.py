@@ -12,7 +12,7 @@ from pytest_finbot.market.findings.words import count
 from pytest_finbot.market.table_file import some
 from pytest_finbot.market.window import Window
 
-_AROUND = 252
+_AROUND = 63
 """Sessions before and after a run of equal closes in which it is looked how often closes repeat."""
 _BY_CHANCE = 0.01
 """Runs of that length that may be expected in the window and yet one is told."""
