@@ -60,6 +60,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "without checks nothing is proven",
     )
     group.addoption(
+        "--finbot-profile",
+        nargs="?",
+        const="cprofile",
+        default=None,
+        choices=("cprofile", "pyinstrument"),
+        help="profile every run, into runs/<id>/profile/ of the output folder (default: cprofile)",
+    )
+    group.addoption(
         "--finbot-timeout",
         type=_seconds,
         default=None,
@@ -175,6 +183,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_finbot.session.phases_asked import check_phases
 
         check_phases(config)
+    if config.option.finbot_profile is not None:
+        from pytest_finbot.session.phases_asked import check_profile
+
+        check_profile(config)
     if config.option.finbot_accept is not None or config.option.finbot_reason is not None:
         from pytest_finbot.session.acceptance import check_acceptance
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_finbot.baselines.judge import Gate
     from pytest_finbot.baselines.previous import PreviousBatch
     from pytest_finbot.pipeline.outcome import RunOutcome
+    from pytest_finbot.pipeline.profiling import ProfilerName, RunProfile
     from pytest_finbot.pipeline.selection import Selection
     from pytest_finbot.registry.protocol import Registry
 
@@ -78,12 +79,14 @@ class Executor:
         guard: ExitGuard | None = None,
         reruns: int = 0,
         selection: Selection | None = None,
+        profiler: ProfilerName | None = None,
     ) -> None:
         self._registry = registry
         self._categorize = categorize
         self._guard = guard
         self.reruns = reruns
         self._selection = selection
+        self._profiler = profiler
         self._kept_marks: tuple[FloatArray, SessionArray, tuple[str, ...], str] | None = None
 
     def execute(
@@ -97,7 +100,8 @@ class Executor:
         """
         began = time.perf_counter()
         spec = attempt.spec
-        with self._guard.run() if self._guard is not None else nullcontext():
+        profile = self._profile()
+        with self._guard.run() if self._guard is not None else nullcontext(), profile or nullcontext():
             run = execute(
                 spec,
                 log,
@@ -110,9 +114,17 @@ class Executor:
                 contained=contained,
             )
         try:
-            return self._record(attempt, run, began)
+            return self._record(attempt, run, began, profile)
         except (OSError, RegistryError) as error:
             raise UnrecordedError.of(spec.name, _outcome(run), error) from error
+
+    def _profile(self) -> RunProfile | None:
+        """What watches one attempt, where that is asked for."""
+        if self._profiler is None:
+            return None
+        from pytest_finbot.pipeline.profiling import RunProfile
+
+        return RunProfile(self._profiler)
 
     def _marks(self, result: EngineResult) -> str:
         """The object of the result's marks: one for every run on the same prices.
@@ -132,7 +144,9 @@ class Executor:
             self._kept_marks = (result.mark, result.sessions, result.assets, name)
         return name
 
-    def _record(self, attempt: Attempt, run: RunOutcome, began: float) -> RunRecord:
+    def _record(
+        self, attempt: Attempt, run: RunOutcome, began: float, profile: RunProfile | None
+    ) -> RunRecord:
         recording = time.perf_counter()
         batch, spec, result = attempt.batch, run.spec, run.result
         objects = self._registry.objects
@@ -167,6 +181,9 @@ class Executor:
             costs=run.costs,
         )
         timings = {"recording": round(time.perf_counter() - recording, 6)}
+        if profile is not None:
+            artifacts += profile.write(batch.run_folder(spec.name), run, timings)
+            run.warnings.extend([profile.why_not] if profile.why_not is not None else [])
         return RunRecord(
             run_id=run_id(batch.batch_id, spec.name),
             batch_id=batch.batch_id,

@@ -359,6 +359,7 @@ class Controller:
             self.options.fail_on,
             problems,
             self.workers_started or None,
+            profiled=self.config.option.finbot_profile is not None,
         )
 
     def _cancel_reason(self, planned: PlannedBatch) -> str | None:

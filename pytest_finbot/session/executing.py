@@ -42,6 +42,7 @@ class ExecutingPlugin:
             guard,
             config.option.finbot_rerun,
             select(config.option.finbot_phase),
+            config.option.finbot_profile,
         )
         self._batches = batches
         self._recorder = RunRecorder(registry, batches, worker, executor, watches, stream)

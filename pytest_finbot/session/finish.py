@@ -16,6 +16,7 @@ from pytest_finbot.reports.facts import BatchFacts, GateFacts, WaiverFacts
 from pytest_finbot.reports.phase_facts import PhaseTally
 from pytest_finbot.reports.rows import SummaryRow
 from pytest_finbot.reports.summary import write_summary
+from pytest_finbot.reports.words import spent
 
 if TYPE_CHECKING:
     from pytest_finbot.baselines.accept import Change
@@ -42,6 +43,7 @@ class Finished:
     """Moves that fail nothing, a line each."""
     failure: str | None = None
     fail_on: FailOn = "any"
+    profiled: bool = False
 
     @classmethod
     def nothing_selected(cls, name: str) -> Finished:
@@ -109,6 +111,10 @@ class Finished:
             yield from _gate_lines(facts.gate)
         if self.green and not self._passes("any"):
             yield f"  not green, and excused by --finbot-fail-on {self.fail_on}"
+        if self.profiled and facts.time_spent is not None:
+            workers = facts.time_spent.workers
+            yield f"  time of {workers} worker{'' if workers == 1 else 's'}: {spent(facts.time_spent)}"
+            yield f"  profiles in {_short(self.reports['md']).parent / 'runs' / '<run>' / 'profile'}"
         yield f"  batch {facts.batch_id}, summary {_short(self.reports['md'])}"
 
 
@@ -147,13 +153,15 @@ def finish_batch(
     fail_on: FailOn,
     problems: Sequence[str] = (),
     workers: int | None = None,
+    *,
+    profiled: bool = False,
 ) -> Finished:
     """Fold the batch, write its summary and logs into the output folder.
 
     ``seconds`` is the time since the batch began, ``changes`` what was accepted of it,
     ``problems`` what went wrong with its recording, ``workers`` how many processes were started
-    to execute runs, where that is known. Raises OSError or RegistryError where the
-    summary cannot be written: a session without a summary is not green.
+    to execute runs, where that is known, ``profiled`` whether they were. Raises OSError or
+    RegistryError where the summary cannot be written: a session without a summary is not green.
     """
     manifest = registry.manifest(opened.batch_id)
     started_at, provenance = manifest["created_at"], manifest["provenance"]
@@ -192,7 +200,7 @@ def finish_batch(
         shown.append(f"  nothing is accepted: --finbot-accept {gate.accept!r} matches no run of this batch")
     rows = _noting(_rows(fold, opened.batch_id, gate.missing), shown)
     reports = write_summary(opened.output, facts, rows)
-    return Finished(batch.batch_name, fold.status, facts, reports, shown=tuple(shown), fail_on=fail_on)
+    return Finished(batch.batch_name, fold.status, facts, reports, tuple(shown), None, fail_on, profiled)
 
 
 def _stamp(at: datetime) -> str:

@@ -1,10 +1,11 @@
-"""What ``--finbot-phase`` may ask for, settled before anything runs."""
+"""What ``--finbot-phase`` and ``--finbot-profile`` may ask for, settled before anything runs."""
 
 from __future__ import annotations
 
 import pytest
 
-from pytest_finbot.errors import ParameterError
+from pytest_finbot.errors import MissingDependencyError, ParameterError
+from pytest_finbot.pipeline.profiling import check_profiler
 from pytest_finbot.pipeline.selection import PROOF, select
 
 
@@ -27,3 +28,11 @@ def check_phases(config: pytest.Config) -> None:
                 f"finbot: {named} leaves out the phase {PROOF}, and there is {words}; "
                 f"add --finbot-phase {PROOF}, or leave one of them away\nnothing was run"
             )
+
+
+def check_profile(config: pytest.Config) -> None:
+    """Raise UsageError where the profiler is not installed."""
+    try:
+        check_profiler(config.option.finbot_profile)
+    except MissingDependencyError as error:
+        raise pytest.UsageError(f"finbot: {error}\nnothing was run") from error
