@@ -14,6 +14,7 @@ from pytest_finbot.cli.pytest_call import PASS_ON, become_pytest
 _ELSEWHERE: Final = {
     "baseline": "pytest_finbot.cli.baseline:baseline",
     "batches": "pytest_finbot.cli.batches:batches",
+    "data": "pytest_finbot.cli.data:data",
     "fingerprint": "pytest_finbot.cli.fingerprint:fingerprint",
     "gate-test": "pytest_finbot.cli.prove:gate_test",
     "registry": "pytest_finbot.cli.registry:registry_group",

@@ -97,7 +97,7 @@ class Snapshot:
             if len(sources) != 1:
                 raise DataError(f"snapshot {self.id}: which of its {role} is meant? Name one; {there}")
             return sources[0]
-        alike = [_common_end(path, name) for name in names]
+        alike = [common_end(path, name) for name in names]
         most = max(alike, default=0)
         if most == 0:
             near = did_you_mean(PurePath(path).name, [PurePath(name).name for name in names])
@@ -197,7 +197,7 @@ class RecordedPanel:
         return self._tables[name]
 
 
-def _common_end(path: str, other: str) -> int:
+def common_end(path: str, other: str) -> int:
     """How many parts the two paths have in common, counted from their ends."""
     parts = zip(_parts(path), _parts(other), strict=False)
     return next((number for number, (one, two) in enumerate(parts) if one != two), _shorter(path, other))
