@@ -406,7 +406,7 @@ def of_random(seed, sessions, symbols, volatility=0.015):
     days = days[np.is_busday(days)][:sessions]
     steps = np.random.default_rng(seed).normal(0.0003, volatility, (sessions, symbols))
     steps = np.clip(steps, -4 * volatility, 4 * volatility)
-    levels = 10.0 * 3.0 ** np.arange(symbols)
+    levels = 10.0 * 8.0 ** np.arange(symbols)
     return days, levels * np.cumprod(1.0 + steps, axis=0)
 
 

@@ -102,7 +102,7 @@ class Moves:
                 _apart(went[down][None, :] / came[up][:, None]),
             )
             usual = np.maximum(self._usual[up][:, None], self._usual[down][None, :])
-            near = off <= 1.0 + np.clip(4.0 * usual, 0.02, 0.1)
+            near = off <= 1.0 + np.clip(6.0 * usual, 0.03, 0.12)
             for first, second in np.argwhere(near).tolist():
                 one, other = int(up[first]), int(down[second])
                 if gone[one] or gone[other]:
