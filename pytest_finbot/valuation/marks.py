@@ -19,6 +19,7 @@ from pytest_finbot.contracts import BoolArray, EngineResult, FloatArray, IntArra
 
 NAMED = 200
 """Uses, and positions without a mark, that are named each; the counts are whole."""
+_NEVER = "it has no price on that session, or on any before it in the run's window"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ def value_marks(result: EngineResult, market: MarketData, marks: MarkSpec) -> Ma
     missing = ~finite[row, column]
     prices = _Prices(result, market, rows_of, columns_of, look_ahead)
     source = prices.latest(rows_of[row], column, columns)
-    numbers = _session_numbers(market)
+    numbers = _session_numbers(market, rows_of[row], source)
     age = numbers[rows_of[row]] - numbers[source]
     known = source >= 0
     valid = known & (age <= marks.max_age)
@@ -123,23 +124,25 @@ def value_marks(result: EngineResult, market: MarketData, marks: MarkSpec) -> Ma
     ahead = ~missing & prices.look_ahead
     used = valid & ~ahead
     unmarked = ~valid & ~ahead
-    sessions = result.sessions
-    fallbacks = [
-        MarkFallback(
-            str(sessions[row[k]]), result.assets[column[k]], str(market.sessions[source[k]]), int(age[k])
+
+    def first(chosen: BoolArray) -> list[tuple[str, str, str, int, bool]]:
+        """Session, asset, session and age of the price, and whether there is one: of the first chosen."""
+        k = np.flatnonzero(chosen)[:NAMED]
+        return list(
+            zip(
+                result.sessions[row[k]].astype(str).tolist(),
+                [result.assets[n] for n in column[k].tolist()],
+                market.sessions[source[k]].astype(str).tolist(),
+                age[k].tolist(),
+                known[k].tolist(),
+                strict=True,
+            )
         )
-        for k in _first(used)
-    ]
+
+    fallbacks = [MarkFallback(day, asset, since, old) for day, asset, since, old, _ in first(used)]
     without = [
-        Unmarked(
-            str(sessions[row[k]]),
-            result.assets[column[k]],
-            f"its last price is of {market.sessions[source[k]]}, {age[k]} trading sessions earlier, "
-            f"and at most {marks.max_age} are allowed"
-            if known[k]
-            else "it has no price on that session, or on any before it in the run's window",
-        )
-        for k in _first(unmarked)
+        Unmarked(day, asset, _why(since, old, marks.max_age) if priced else _NEVER)
+        for day, asset, since, old, priced in first(unmarked)
     ]
     return Marks(
         mark=mark,
@@ -246,12 +249,20 @@ def _filled(
     return filled
 
 
-def _session_numbers(market: MarketData) -> IntArray:
-    """A number for each of the market's sessions [M], so that differences count trading sessions."""
+def _session_numbers(market: MarketData, *rows: IntArray) -> IntArray:
+    """A number for each of the market's sessions [M], so that differences count trading sessions.
+
+    Only those of the sessions in ``rows`` are asked for.
+    """
     if market.calendar is not None:
         from pytest_finbot.market.calendars import session_numbers
 
-        return session_numbers(market.calendar, market.sessions)
+        wanted = np.zeros(len(market.sessions), np.bool_)
+        for some in rows:
+            wanted[some] = True
+        numbers = np.zeros(len(market.sessions), np.int64)
+        numbers[wanted] = session_numbers(market.calendar, market.sessions[wanted])
+        return numbers
     dropped: Sequence[str] = () if market.missing is None else market.missing.dropped
     if not dropped:
         return np.arange(len(market.sessions))
@@ -259,7 +270,5 @@ def _session_numbers(market: MarketData) -> IntArray:
     return np.searchsorted(every, market.sessions)
 
 
-def _first(chosen: BoolArray) -> list[int]:
-    """Numbers of the first :data:`NAMED` that are True."""
-    first: list[int] = np.flatnonzero(chosen)[:NAMED].tolist()
-    return first
+def _why(since: str, age: int, max_age: int) -> str:
+    return f"its last price is of {since}, {age} trading sessions earlier, and at most {max_age} are allowed"
