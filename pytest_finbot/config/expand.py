@@ -47,6 +47,8 @@ class Batch:
     """Absolute folder of accepted results, which may not exist yet; ``None``: nothing is gated."""
     waivers: tuple[Waiver, ...] = ()
     """Those of the batch file, then those of ``waivers.yaml`` beside it; expired ones too."""
+    left_out: tuple[str, ...] = ()
+    """Runs of the file that this session was not asked for."""
 
     def without_runs(self) -> Batch:
         """The same batch without its specs, which may be most of a process's memory."""

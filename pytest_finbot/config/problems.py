@@ -60,9 +60,7 @@ def key_path(place: Place) -> str:
 
 def placed(base: Place, inner: Place, key: Place) -> Place:
     """Where ``key``, a path within a run, stands if ``base`` holds what the run has at ``inner``."""
-    if not inner:
-        return (*base, *key)
-    return (*base, *key[len(inner) :]) if key[: len(inner)] == inner else base
+    return (*base, *key[len(inner) :])
 
 
 def quoted(text: str, longest: int = _LONGEST_QUOTE) -> str:

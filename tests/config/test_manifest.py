@@ -9,7 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_finbot.config.manifest import runs_from_json, runs_to_json, spec_from_json, spec_to_json
-from pytest_finbot.contracts import CheckSpec, CostSpec, DataSpec, Factor, FactorBundle, Limit, RunSpec
+from pytest_finbot.contracts import (
+    ActionSpec,
+    CheckSpec,
+    CostSpec,
+    DataSpec,
+    Dividend,
+    Factor,
+    FactorBundle,
+    Flow,
+    Limit,
+    MarkSpec,
+    PartSpec,
+    RunSpec,
+    Split,
+)
 from pytest_finbot.errors import ParameterError
 
 text = st.text(st.characters(codec="utf-8"), max_size=6)
@@ -33,6 +47,25 @@ bundles = st.builds(
     winsorize_limits=st.tuples(st.floats(0, 0.4), st.floats(0.6, 1)),
     zscore=st.booleans(),
 )
+
+
+def several(noun, *parts):
+    return st.lists(st.builds(noun, *parts), max_size=3).map(tuple)
+
+
+actions = st.builds(
+    ActionSpec,
+    st.sampled_from(["none", "from_prices"]) | several(Dividend, text, st.dates(), amounts),
+    st.sampled_from(["none", "from_prices"]) | several(Split, text, st.dates(), amounts),
+    st.sampled_from(["cash", "reinvest"]),
+)
+parts = st.builds(
+    PartSpec,
+    text,
+    st.sampled_from(["window", "in_sample", "out_of_sample", "slice"]),
+    st.integers(1, 99),
+    st.none() | st.dates(),
+)
 specs = st.builds(
     RunSpec,
     name=text,
@@ -48,8 +81,11 @@ specs = st.builds(
         text,
         st.sampled_from(["close", "adj_close"]),
         st.none() | text,
-        st.just("error"),
+        st.sampled_from(["error", "drop", "forward_fill", "interpolate", "backfill"]),
         st.none() | text,
+        st.integers(1, 99),
+        st.none() | text,
+        text,
     ),
     costs=st.builds(CostSpec, amounts, amounts, amounts, st.sampled_from(["targeted", "from_cash"])),
     rebalance_freq=st.sampled_from(["none", "D", "W", "M", "Q", "A"]),
@@ -75,6 +111,11 @@ specs = st.builds(
         ),
         st.none() | st.booleans(),
     ),
+    marks=st.builds(MarkSpec, st.integers(0, 99), st.floats(0, 1)),
+    flows=several(Flow, st.dates(), st.floats(-1e9, 1e9)),
+    actions=actions,
+    multipliers=st.dictionaries(text, amounts, max_size=3),
+    part=st.none() | parts,
 )
 
 
@@ -124,6 +165,24 @@ def test_what_runs_share_is_written_once():
     written = runs_to_json(runs)
     assert written["runs"] == [{"name": "a", "line": 3}, {"name": "b", "line": 3, "seed": 7}]
     assert runs_from_json({**written, "batch_name": "other keys are left alone"}) == tuple(runs)
+
+
+def test_the_runs_of_a_matrix_and_of_windows_come_back_as_they_were(folder):
+    runs = folder.runs(
+        """\
+        - id: a
+          flows: [{date: 2020-06-01, amount: 5}]
+          dividends: {AAA: [{date: 2020-06-01, amount: 1}]}
+          matrix: {params.x: [1, 2.0, true], data.missing: [drop]}
+          windows: {kind: walk_forward, in_sample: 3m, out_of_sample: 3m}
+        """
+    ).runs
+    assert len(runs) == 3 * 2 * 2
+    written = runs_to_json(runs)
+    assert [exactly(spec) for spec in runs_from_json(through_json(written))] == [
+        exactly(spec) for spec in runs
+    ]
+    assert "data" not in written["runs"][-1]
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,11 @@ def test_key_order_and_the_spelling_of_a_number_do_not_matter():
     assert config_hash(spelled) == config_hash(SPEC)
 
 
+def test_a_run_that_says_nothing_new_keeps_the_hash_that_baselines_hold():
+    # Written down when marks, flows, actions and multipliers were no settings yet.
+    assert config_hash(SPEC) == "4417a01ffc23f9422124c6a6b2ce953283daa71ccab08aa708be8cec219e85e9"
+
+
 @pytest.mark.parametrize(
     "change",
     [
