@@ -1,0 +1,102 @@
+"""Dividends and splits that price files state, and what they are to the prices: explained, not judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from pytest_finbot.contracts import DataFinding, FloatArray, IntArray
+from pytest_finbot.market.findings.words import count
+from pytest_finbot.market.window import Window
+
+Contained = Literal["all", "some", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class StatedActions:
+    """What a symbol's file states of one kind in a window.
+
+    ``number`` of them, from ``first`` to ``last`` (ISO dates, ``None`` without any), ``total``
+    currency a unit of dividends or units for one of splits. ``contained``: whether prices are
+    adjusted for them.
+    """
+
+    symbol: str
+    kind: Literal["dividends", "splits"]
+    number: int
+    first: str | None
+    last: str | None
+    total: float
+    contained: Contained
+    message: str
+
+
+def stated_actions(window: Window, findings: tuple[DataFinding, ...]) -> tuple[StatedActions, ...]:
+    """Dividends and splits of the window's symbols; none where the files have no such columns.
+
+    ``findings`` are those of the same window: what they say of dividends is not said again.
+    """
+    if window.first == window.last:
+        return ()
+    told: list[StatedActions] = []
+    dividends, splits = (
+        None if values is None else window.part(values)
+        for values in (window.table.dividends, window.table.splits)
+    )
+    close = window.part(window.table.close)
+    restated = {one.symbol for one in findings if one.kind == "dividend_restated"}
+    for column, symbol in enumerate(window.symbols):
+        if dividends is not None:
+            told.append(_dividends(window, symbol, dividends[:, column], symbol in restated))
+        if splits is not None:
+            told.append(_splits(window, symbol, splits[:, column], close[:, column]))
+    return tuple(told)
+
+
+def _dividends(window: Window, symbol: str, paid: FloatArray, restated: bool) -> StatedActions:
+    field, rows = window.table.field, np.flatnonzero(paid)
+    contained: Contained = "none" if field == "close" else "some" if restated else "all"
+    relation = {
+        "all": f"{field} contains each of them",
+        "some": f"{field} contains them, but for what is found",
+        "none": f"{field} leaves them out: a run has them with dividends: from_prices",
+    }[contained]
+    total = float(np.sum(paid[rows]))
+    return _told(window, symbol, "dividends", rows, total, contained, f", {total:.6g} a unit; {relation}")
+
+
+def _splits(window: Window, symbol: str, units: FloatArray, close: FloatArray) -> StatedActions:
+    field, rows = window.table.field, np.flatnonzero(units != 1.0)
+    # The first session has no step.
+    seen = rows[rows > 0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        step = close[seen] / close[seen - 1]
+        by_split = np.abs(1.0 - step * units[seen]) < np.abs(1.0 - step)
+    stepping = int(np.sum(by_split))
+    contained: Contained = "all" if not stepping else "none" if stepping == len(seen) else "some"
+    relation = {
+        "all": f"{field} is adjusted for them",
+        "some": f"{field} steps by {stepping:,} of them and is adjusted for the others",
+        "none": f"{field} steps by them: a run has them with splits: from_prices",
+    }[contained]
+    return _told(window, symbol, "splits", rows, float(np.prod(units[rows])), contained, f"; {relation}")
+
+
+def _told(
+    window: Window,
+    symbol: str,
+    kind: Literal["dividends", "splits"],
+    rows: IntArray,
+    total: float,
+    contained: Contained,
+    more: str,
+) -> StatedActions:
+    if not len(rows):
+        message = f"{symbol}: no {kind} are stated"
+        return StatedActions(symbol, kind, 0, None, None, total, "all", message)
+    first, last = (str(window.sessions[row]) for row in (rows[0], rows[-1]))
+    when = f"on {first}" if len(rows) == 1 else f"from {first} to {last}"
+    message = f"{symbol}: {count(len(rows), kind[:-1])} {when}{more}"
+    return StatedActions(symbol, kind, len(rows), first, last, total, contained, message)
