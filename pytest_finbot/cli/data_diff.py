@@ -68,7 +68,7 @@ def _data_of(name: str, registry: str) -> tuple[Source, ...]:
         return tuple(snapshot.source_data(source) for source in snapshot.document["sources"])
     path = Path(name)
     if path.suffix.lower() in _BATCH_FILES and not path.is_dir():
-        return gather(path.absolute().parent, uses_of(path))
+        return gather(path.absolute().parent, uses_of(path, registry))
     return (source_of_path(path),)
 
 

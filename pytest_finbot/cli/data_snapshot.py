@@ -33,7 +33,7 @@ def snapshot(registry: str, as_json: bool, file: Path) -> None:
     from pytest_finbot.registry.snapshots import take_snapshot
 
     with told():
-        taken = take_snapshot(Path(registry), file, uses_of(file))
+        taken = take_snapshot(Path(registry), file, uses_of(file, registry))
     if as_json:
         click.echo(json.dumps(dataclasses.asdict(taken), ensure_ascii=False, allow_nan=False))
     else:

@@ -9,12 +9,16 @@ if TYPE_CHECKING:
     from pytest_finbot.market.snapshots.gather import Use
 
 
-def uses_of(file: Path) -> list[Use]:
+def uses_of(file: Path, registry: str) -> list[Use]:
     """The runs of the batch ``file``, each with the factors that it takes from its panel.
+
+    Snapshots that they replay are those of the folder ``registry``.
 
     Raises BatchFileError with every problem of the file.
     """
     from pytest_finbot.config.expand import load_batch
+    from pytest_finbot.registry.snapshots import snapshots_folder
     from pytest_finbot.strategies.factors import panel_factors
 
-    return [(spec, panel_factors(spec)) for spec in load_batch(file).runs]
+    batch = load_batch(file, snapshots=snapshots_folder(Path(registry)))
+    return [(spec, panel_factors(spec)) for spec in batch.runs]

@@ -135,6 +135,29 @@ def test_bars_with_their_dividends_are_replayed(tmp_path, a_run, keep, store, fi
     assert before[0].dividends is None or before[0].dividends.any()
 
 
+def test_runs_with_different_symbols_of_one_folder_get_their_own(tmp_path, a_run, keep, store):
+    (tmp_path / "bars").mkdir()
+    for seed, symbol in enumerate(("AAPL", "KO", "XOM")):
+        bars(seed).to_csv(tmp_path / "bars" / f"{symbol}.csv")
+    specs = [a_run(tmp_path / "bars", symbols) for symbols in ("AAPL KO", "KO XOM", "XOM")]
+    before = [PriceStore().load(spec) for spec in specs]
+    replaying = keep(*((spec, ()) for spec in specs))
+    shutil.rmtree(tmp_path / "bars")
+    for was, again in zip(before, replaying, strict=True):
+        same(was, store.load(again))
+
+
+def test_runs_with_different_panels_get_their_own(tmp_path, wide, a_run, keep, store):
+    specs = []
+    for folder in ("old", "new"):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / "value.csv"
+        frame(AAPL=prices(len(specs)), KO=prices(9)).to_csv(path)
+        specs.append(a_run(wide(), factors_path=str(path)))
+    for spec, again in zip(specs, keep(*((spec, ["value"]) for spec in specs)), strict=True):
+        same(PriceStore().load(spec, ["value"]), store.load(again, ["value"]))
+
+
 @pytest.mark.parametrize("form", ["long", "stacked", "folder", "wide"])
 def test_factors_of_a_panel_are_replayed(tmp_path, wide, a_run, keep, store, form):
     values = frame(AAPL=prices(3), KO=[-0.0, np.nan, *prices(4)[2:]], OTHER=prices(5))

@@ -109,7 +109,7 @@ def _plan(
         else:
             kept[snapshot.id] = why
             named.update(snapshot.object_hashes())
-    gone = {digest for one in opened if one.id not in kept for digest in one.object_hashes()} - named
+    gone = {digest for one in opened if one.id not in kept for digest in one.object_hashes()}
     objects: list[tuple[Path, int]] = []
     drafts: list[Path] = []
     for path in _files(snapshots):
@@ -206,7 +206,6 @@ def _files(snapshots: Path) -> Iterator[Path]:
     """Objects, and drafts of objects and manifests."""
     yield from sorted(path for path in snapshots.glob(".*.tmp") if path.is_file())
     yield from sorted(path for path in (snapshots / "objects").glob("*/*") if path.is_file())
-    yield from sorted(path for path in (snapshots / "objects").glob("*/.*.tmp") if path.is_file())
 
 
 def _days(span: timedelta) -> str:
