@@ -200,6 +200,8 @@ WIDE = [
     Fault("two shares exchanged up to a day", exchanged("AAPL", "XOM", None, "2015-06-09"),
           "columns_swapped", "AAPL", "2015-06-10",
           "AAPL and XOM (close): exchanged from 2015-06-10 on: AAPL goes from 58.471 to 29.154"),
+    Fault("two shares of like prices exchanged", exchanged("MSFT", "CVX", "2015-06-10"),
+          "columns_swapped", "CVX", "2015-06-10", "CVX and MSFT (close): exchanged", "odd"),
     Fault("dates a day late", moved(1),
           "dates_shifted", None, "2015-01-03", "all dates lie one day late"),
     Fault("dates a day early", moved(-1),

@@ -1,8 +1,11 @@
 """A window with a fault in it is refused, with symbol and date."""
 
+import pickle
+
 import pytest
 
 from pytest_finbot.errors import DataError, ParameterError
+from pytest_finbot.market.quality import UnfitPricesError
 
 
 def test_a_clean_week_passes_the_calendar(load, wide):
@@ -144,3 +147,44 @@ def test_a_calendar_that_is_not_recorded_so_far_back_says_its_range(load, text):
     path = text("Date,A\n1980-01-02,1\n1980-01-03,1\n")
     with pytest.raises(DataError, match=r"calendar XBOM is recorded from 1997-01-01 to \d{4}-12-31"):
         load(path, "A", "1980-01-02", "1980-01-03", calendar="XBOM")
+
+
+def test_a_refusal_carries_its_findings_dates_first_then_symbols_in_the_runs_order(load, wide):
+    changes = {("2020-01-07", "AAPL"): -1, ("2020-01-07", "KO"): None, ("2020-01-08", "KO"): 0}
+    with pytest.raises(UnfitPricesError) as refusal:
+        load(wide(changes, drop=["2020-01-10"]), "KO AAPL", calendar="XNYS")
+    found = [(one.kind, one.symbol, one.session, one.count) for one in refusal.value.findings]
+    assert found == [
+        ("missing_session", None, "2020-01-10", 1),
+        ("missing_price", "KO", "2020-01-07", 1),
+        ("zero_price", "KO", "2020-01-08", 1),
+        ("negative_price", "AAPL", "2020-01-07", 1),
+    ]
+    again = pickle.loads(pickle.dumps(refusal.value))
+    assert (str(again), again.findings) == (str(refusal.value), refusal.value.findings)
+
+
+def test_what_is_odd_goes_with_the_prices_and_is_no_part_of_their_digest(load, wide):
+    market = load(wide({("2020-01-08", "KO"): 30.0, ("2020-01-09", "KO"): 30.1, ("2020-01-10", "KO"): 30.2}))
+    (odd,) = market.odd
+    assert (odd.severity, odd.kind, odd.symbol, odd.session) == ("odd", "jump", "KO", "2020-01-08")
+    assert odd.message == "KO (close): moves far beyond its usual ones: -44.7 % on 2020-01-08"
+
+
+def test_a_few_wrong_dates_are_not_taken_for_a_shift(refused, wide):
+    path = wide(drop=["2020-01-06"], add={"2020-01-11": [310.0, 55.0]})
+    message = refused(
+        path, start="2020-01-06", end="2020-01-11", calendar="24/7", tells=["1 session of 24/7 missing"]
+    )
+    assert "time zone" not in message
+
+
+def test_a_calendar_of_another_country_is_not_taken_for_a_shift(refused, text):
+    # Sundays to Thursdays, with the holidays of neither: New York's sessions moved by a day leave many.
+    days = [f"2020-{month:02}-{day:02}" for month in range(1, 13) for day in range(1, 29)]
+    rows = "".join(f"{day},{100 + number % 3}\n" for number, day in enumerate(days))
+    message = refused(
+        text("Date,A\n" + rows), "A", "2020-01-01", "2020-12-28", calendar="XNYS",
+        tells=["sessions of XNYS missing", "dates that are not sessions of XNYS"],
+    )  # fmt: skip
+    assert "time zone" not in message

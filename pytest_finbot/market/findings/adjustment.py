@@ -27,6 +27,8 @@ RESTATED = 0.005
 _FINEST = 1e-6
 """Last decimal of prices that are not seen to be rounded (currency)."""
 _BLOCK = 32_768
+_RARE = 16
+"""Steps are looked at one by one where they are less than one in so many."""
 
 
 def adjustment_findings(window: Window) -> Iterator[DataFinding]:
@@ -116,10 +118,12 @@ def _steps(window: Window, prices: _Closes) -> _Steps:
             off = factor[:-1] / factor[1:]
             off -= 1.0
             np.abs(off, out=off)
-            rounding = prices.half_adjusted / adjusted
-            rounding += prices.half_raw / raw
-            off -= rounding[:-1]
-            off -= rounding[1:]
+            if np.count_nonzero(off > EXACT) * _RARE > off.size:
+                # Rounded prices step everywhere: by no more than rounding, nearly all of them.
+                rounding = prices.half_adjusted / adjusted
+                rounding += prices.half_raw / raw
+                off -= rounding[:-1]
+                off -= rounding[1:]
             rows, columns = np.nonzero((off > EXACT) | (prices.dividends[part][1:] != 0.0))
             far.append(
                 _Steps(first + rows + 1, first + rows, columns, prices.dividends[first + rows + 1, columns])

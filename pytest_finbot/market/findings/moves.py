@@ -4,7 +4,8 @@ A far step (see :data:`steps.FAR`) is explained by the first of these that fits:
 
 - a split that is stated for that session: raw prices step by it, adjusted ones must not (error);
 - two symbols that go to each other's level on one session: their columns are exchanged from
-  there on (error). Levels less than a factor 1.5 apart are not told from moves;
+  there on (error). Levels less than a factor 2 apart may be there by chance (odd): among hundreds
+  of shares some gain a half on the day that others lose a third. Less than 1.5 is not looked at;
 - a power of ten that is taken back within a year: a slipped decimal point, pence for pounds
   (error). No close moves tenfold in a session and back in another;
 - near a ratio of splits, not taken back: a split that nobody stated (odd);
@@ -32,7 +33,7 @@ _ROOM = 1.3
 """A slip is between a power of ten over this and one times this: the session moves the price too."""
 _BACK_WITHIN = 252
 """Sessions within which a slip is taken back; after more it may be a split and a reverse one."""
-_APART = 1.5
+_APART, _SURELY_APART = 1.5, 2.0
 _OUTLIER = 20.0
 _LIKE_SPLIT = 10.0
 """Times the median move: a step that is less is one of the symbol's own, whatever its ratio."""
@@ -90,9 +91,9 @@ class Moves:
         gone = np.zeros(len(steps), np.bool_)
         wide = np.flatnonzero(_apart(steps.ratio) >= _APART)
         came, went = prices[steps.before, steps.column], prices[steps.after, steps.column]
-        rows, counts = np.unique(steps.after[wide], return_counts=True)
-        for row in rows[counts > 1].tolist():
-            here = wide[steps.after[wide] == row]
+        wide = wide[np.argsort(steps.after[wide], kind="stable")]
+        _, first_of_day = np.unique(steps.after[wide], return_index=True)
+        for here in np.split(wide, first_of_day[1:]):
             up, down = here[steps.ratio[here] > 1.0], here[steps.ratio[here] < 1.0]
             if not len(up) or not len(down):
                 continue
@@ -105,7 +106,8 @@ class Moves:
             near = off <= 1.0 + np.clip(6.0 * usual, 0.03, 0.12)
             for first, second in np.argwhere(near).tolist():
                 one, other = int(up[first]), int(down[second])
-                if gone[one] or gone[other]:
+                sure = steps.ratio[one] / steps.ratio[other] >= _SURELY_APART**2
+                if gone[one] or gone[other] or not (sure or self._odd):
                     continue
                 gone[[one, other]] = True
                 one, other = min(one, other), max(one, other)
@@ -115,7 +117,8 @@ class Moves:
                     f"{came[one]:.10g} to {went[one]:.10g} and {b} from {came[other]:.10g} to "
                     f"{went[other]:.10g}, each to the other's level"
                 )
-                yield DataFinding("columns_swapped", "error", message, a, self._day(one), 2)
+                severity: Literal["error", "odd"] = "error" if sure else "odd"
+                yield DataFinding("columns_swapped", severity, message, a, self._day(one), 2)
         self._explained(gone)
 
     def _slips(self) -> Iterator[DataFinding]:
