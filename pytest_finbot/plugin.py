@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from pytest_finbot.session.controller import Controller
     from pytest_finbot.session.fixture import FinbotRegression
 
@@ -46,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--finbot-rerun",
-        type=_reruns,
+        type=_positive,
         default=0,
         metavar="N",
         help="execute every run N times more, in fresh processes under other hash seeds; all must agree",
@@ -92,6 +94,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="of the batch that is gone on with (default: last), run only what failed",
     )
     group.addoption(
+        "--finbot-from",
+        type=_day,
+        default=None,
+        metavar="DATE",
+        help="run slices: of every run, only the sessions from this day on (YYYY-MM-DD)",
+    )
+    group.addoption(
+        "--finbot-to",
+        type=_day,
+        default=None,
+        metavar="DATE",
+        help="run slices: of every run, only the sessions until this day",
+    )
+    group.addoption(
+        "--finbot-chunk-days",
+        type=_positive,
+        default=None,
+        metavar="N",
+        help="run slices of N calendar days, each a test of its own",
+    )
+    group.addoption(
+        "--finbot-target-date",
+        type=_day,
+        default=None,
+        metavar="DATE",
+        help="run only the slices that this day falls into; without other limits, that day alone",
+    )
+    group.addoption(
         "--finbot-log-json",
         nargs="?",
         const="-",
@@ -126,12 +156,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def _reruns(text: str) -> int:
-    """At least 1 more execution; raises ValueError, which argparse tells with the option's name."""
+def _positive(text: str) -> int:
+    """A whole number of at least 1; raises ValueError, which argparse tells with the option's name."""
     number = int(text)
     if number < 1:
         raise ValueError(text)
     return number
+
+
+def _day(text: str) -> date:
+    """A day as YYYY-MM-DD; raises ValueError, which argparse tells with the option's name."""
+    from datetime import date
+
+    return date.fromisoformat(text)
 
 
 def _seconds(text: str) -> float:

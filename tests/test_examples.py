@@ -13,7 +13,17 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-OWN = {"run_id", "batch_id", "started_at", "finished_at", "seconds", "worker", "peak_rss", "phases"}
+OWN = {
+    "run_id",
+    "batch_id",
+    "started_at",
+    "finished_at",
+    "seconds",
+    "worker",
+    "peak_rss",
+    "phases",
+    "timings",
+}
 """What says when and where a run was executed, not what it came to."""
 
 
@@ -37,7 +47,8 @@ def results(output: Path) -> dict[str, object]:
         ]
     summary = json.loads((output / "batch_summary.json").read_text())
     records = [{key: value for key, value in run.items() if key not in OWN} for run in summary["runs"]]
-    words = (output / "batch_summary.md").read_text().partition("## Provenance")[0]
+    words = (output / "batch_summary.md").read_text()
+    words = words.partition("## Provenance")[0].partition("## Phases")[0]
     files = {
         path.relative_to(output).as_posix(): path.read_bytes()
         for path in sorted((output / "runs").rglob("*"))

@@ -375,6 +375,7 @@ def _again(
 ) -> tuple[list[str], Path]:
     """Options of pytest that go on with a batch, and the folder it was run in."""
     from pytest_finbot.errors import RegistryError
+    from pytest_finbot.session.slicing import options_of
 
     batch_id = batch_named(registry, batch)
     manifest = registry.manifest(batch_id)
@@ -387,5 +388,5 @@ def _again(
         raise RegistryError(f"the batch file of {batch_id} is gone: there is no {file}{hint}")
     folder = Path(str(root)) if isinstance(root, str) and Path(root).is_dir() else file.parent
     options = ["--finbot-batch", str(file), "--finbot-registry", str(registry.root)]
-    options += ["--finbot-resume", batch_id]
+    options += ["--finbot-resume", batch_id, *options_of(manifest.get("slicing"))]
     return [*options, *([] if workers is None else ["-n", workers])], folder

@@ -17,6 +17,7 @@ _ELSEWHERE: Final = {
     "data": "pytest_finbot.cli.data:data",
     "fingerprint": "pytest_finbot.cli.fingerprint:fingerprint",
     "gate-test": "pytest_finbot.cli.prove:gate_test",
+    "reconcile": "pytest_finbot.cli.reconcile:reconcile",
     "registry": "pytest_finbot.cli.registry:registry_group",
     "runs": "pytest_finbot.cli.runs:runs",
     "watch": "pytest_finbot.cli.watch:watch",

@@ -8,6 +8,7 @@ from typing import Any
 
 from pytest_finbot.reports.phase_facts import PhaseFacts, TimeSpent
 from pytest_finbot.reports.rows import SummaryRow
+from pytest_finbot.reports.stitched import StitchedFacts
 
 MAX_LISTED = 200
 """Runs listed in Markdown; the rest is in the CSV and JSON beside it, and is said to be."""
@@ -84,6 +85,8 @@ class BatchFacts:
     phases: tuple[PhaseFacts, ...] = ()
     time_spent: TimeSpent | None = None
     """Of the runs that this session executed."""
+    stitched: tuple[StitchedFacts, ...] = ()
+    """Parts of runs that were put together again, and those that could not be."""
 
     @property
     def runs_per_second(self) -> float | None:

@@ -37,3 +37,5 @@ class StitchedFacts:
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     file: str = ""
     why_not: str | None = None
+    fault: bool = False
+    """Whether that is a fault, and not what was asked for (windows that overlap, an account lost)."""

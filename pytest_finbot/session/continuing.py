@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pytest_finbot.contracts import RunStatus
 from pytest_finbot.errors import RegistryError
+from pytest_finbot.session.slicing import options_of
 
 if TYPE_CHECKING:
     from pytest_finbot.config.expand import Batch
     from pytest_finbot.registry.protocol import Registry
+    from pytest_finbot.session.slicing import Slicing
 
 LAST: Final = "last"
 _SEARCHED: Final = 100_000
@@ -55,13 +57,30 @@ def find_batch(registry: Registry, batch: Batch, asked: str) -> str:
     return asked
 
 
+def require_same_slices(registry: Registry, batch_id: str, slicing: Slicing | None) -> None:
+    """Raise RegistryError where ``batch_id`` was cut otherwise: its runs would all be other ones."""
+    known = registry.manifest(batch_id).get("slicing")
+    if known != (None if slicing is None else slicing.to_json()):
+        cut = " ".join(options_of(known))
+        words = f"give {cut}" if cut else "leave out --finbot-from, --finbot-to and --finbot-chunk-days"
+        raise RegistryError(f"batch {batch_id} is cut into other slices; to go on with it, {words}")
+
+
 def continue_batch(
-    registry: Registry, batch: Batch, batch_id: str, manifest: Mapping[str, Any], *, failed_only: bool
+    registry: Registry,
+    batch: Batch,
+    batch_id: str,
+    manifest: Mapping[str, Any],
+    *,
+    failed_only: bool,
+    slicing: Slicing | None = None,
 ) -> Continued:
     """What going on with ``batch_id`` means; ``manifest`` is what a new batch would say now.
 
-    Raises RegistryError where the batch cannot be read, or only failed runs are asked for
-    and there is none.
+    Where a day is aimed at, slices that it does not fall into are looked at and not executed.
+
+    Raises RegistryError where the batch cannot be read, or only runs are asked for that there are
+    none of.
     """
     known = registry.manifest(batch_id)
     changed = {key: value for key, value in manifest.items() if known.get(key) != value}
@@ -77,6 +96,13 @@ def continue_batch(
             raise RegistryError(
                 f"--finbot-retry-failed: no run of {batch_id} failed; to run what is not run yet: "
                 f"--finbot-resume {batch_id}"
+            )
+    if slicing is not None and slicing.target is not None:
+        aimed = frozenset(spec.name for spec in batch.runs if slicing.wanted(spec))
+        only = aimed if only is None else only & aimed
+        if not only:
+            raise RegistryError(
+                f"--finbot-target-date {slicing.target}: no slice of {batch_id} to run has that day"
             )
     return Continued(
         batch_id,

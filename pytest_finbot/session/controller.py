@@ -12,7 +12,6 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -21,64 +20,54 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_finbot.baselines.accept import Change, accept_batch
-from pytest_finbot.config.expand import Batch, load_batch
+from pytest_finbot.baselines.previous import PreviousBatch, last_completed
 from pytest_finbot.config.manifest import runs_to_json
 from pytest_finbot.contracts import RunSpec
-from pytest_finbot.errors import BatchFileError, FinbotError, Problem, RegistryError
+from pytest_finbot.errors import FinbotError, RegistryError
 from pytest_finbot.registry import open_registry
 from pytest_finbot.registry.ids import new_batch_id
 from pytest_finbot.registry.segments import Durability
 from pytest_finbot.session.acceptance import acceptance
 from pytest_finbot.session.attempt import OpenBatch, now
 from pytest_finbot.session.cancelling import CancelWatch, requests
-from pytest_finbot.session.conflicts import conflicts
-from pytest_finbot.session.continuing import LAST, Continued, continue_batch, find_batch
+from pytest_finbot.session.continuing import LAST, continue_batch, find_batch, require_same_slices
 from pytest_finbot.session.crashes import crash_record
 from pytest_finbot.session.discovery import absolute
 from pytest_finbot.session.finish import Finished, finish_batch
-from pytest_finbot.session.gate import BatchGate, GateOptions, open_gate, resolve_gate
-from pytest_finbot.session.inspect import inspect_run
+from pytest_finbot.session.gate import GateOptions, open_gate, resolve_gate
 from pytest_finbot.session.isolated import isolates
 from pytest_finbot.session.items import node_id
-from pytest_finbot.session.limits import as_asked, worker_limit
+from pytest_finbot.session.limits import worker_limit
+from pytest_finbot.session.loading import read_batches
 from pytest_finbot.session.output import OutputFolder, replaced
+from pytest_finbot.session.planned import PlannedBatch
 from pytest_finbot.session.provenance import provenance
 from pytest_finbot.session.resumed import ResumedRuns
+from pytest_finbot.session.slicing import Slicing
+from pytest_finbot.session.stitching import planned_parts
 
 if TYPE_CHECKING:
-    from pytest_finbot.registry.liveness import Hold
+    from pytest_finbot.config.expand import Batch
     from pytest_finbot.registry.protocol import BatchWriter, Registry
-
-
-@dataclass(slots=True)
-class PlannedBatch:
-    """A batch file of this session, and the batch it becomes."""
-
-    batch: Batch
-    prefix: str
-    """Node ids of its runs begin with this."""
-    open: OpenBatch | None = None
-    folder: OutputFolder | None = None
-    gate: BatchGate = field(default_factory=lambda: BatchGate("none"))
-    writer: BatchWriter | None = None
-    begun: bool = False
-    """Some of its runs were selected, so that it owes their records."""
-    began: float = 0.0
-    hold: Hold | None = None
-    continued: Continued | None = None
-    """Set where an earlier session's batch is gone on with."""
-    cancels_before: tuple[str, ...] = ()
-    watch: CancelWatch | None = None
-    provenance: dict[str, str] = field(default_factory=dict)
 
 
 class Controller:
     """The session's batches, from validated files to written summaries."""
 
-    def __init__(self, config: pytest.Config, batches: Sequence[Batch], registry_root: Path) -> None:
+    def __init__(
+        self,
+        config: pytest.Config,
+        batches: Sequence[Batch],
+        registry_root: Path,
+        slicing: Slicing | None = None,
+    ) -> None:
         self.config = config
         self.registry_root = registry_root
-        self.planned = [PlannedBatch(batch, f"{node_id(batch.path, config.rootpath)}::") for batch in batches]
+        self.slicing = slicing
+        self.planned = [
+            PlannedBatch(batch, f"{node_id(batch.path, config.rootpath)}::", planned_parts(batch.runs))
+            for batch in batches
+        ]
         self.options = GateOptions.of(config)
         self.cancelled: str | None = None
         """Why all batches of the session end before their end."""
@@ -99,26 +88,12 @@ class Controller:
     @classmethod
     def load(cls, config: pytest.Config, files: Sequence[Path]) -> Controller:
         """Read and validate every batch file; raises UsageError with all their problems."""
-        from pytest_finbot.session.collecting import import_from
-
-        import_from([*(path.parent for path in files), config.rootpath])
-        batches: list[Batch] = []
-        problems: list[Problem] = []
-        for path in files:
-            try:
-                batches.append(as_asked(load_batch(_as_named(path), inspect=inspect_run), config))
-            except BatchFileError as error:
-                problems.extend(error.problems)
-        problems.extend(conflicts(batches))
-        if problems:
-            words = "\n".join(str(problem) for problem in problems)
-            number = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-            raise pytest.UsageError(f"finbot: {number}; nothing was run\n{words}")
         root = config.option.finbot_registry
         registry_root = (
             Path(config.rootpath, ".finbot") if root is None else Path(config.invocation_params.dir, root)
         )
-        return cls(config, batches, registry_root)
+        slicing = Slicing.of(config)
+        return cls(config, read_batches(config, files, registry_root, slicing), registry_root, slicing)
 
     # ------------------------------------------------------------------ before any run
 
@@ -154,6 +129,7 @@ class Controller:
                 "with itself can never move; name another one"
             )
         if asked is not None:
+            require_same_slices(registry, batch_id, self.slicing)
             # Before anything of it is looked at: whoever else is at work on it ends first.
             planned.hold = registry.hold(batch_id)
         planned.folder = OutputFolder(batch.output_root / batch.batch_name)
@@ -170,6 +146,7 @@ class Controller:
             "durability": self.durability,
             "baseline": str(planned.gate.folder) if planned.gate.kind == "folder" else None,
             "baseline_batch": planned.gate.batch_id or None,
+            "slicing": None if self.slicing is None else self.slicing.to_json(),
             "provenance": planned.provenance,
             **runs_to_json(batch.runs),
         }
@@ -179,11 +156,21 @@ class Controller:
             planned.hold = registry.hold(batch_id)
         else:
             planned.continued = continue_batch(
-                registry, batch, batch_id, manifest, failed_only=self.config.option.finbot_retry_failed
+                registry,
+                batch,
+                batch_id,
+                manifest,
+                failed_only=self.config.option.finbot_retry_failed,
+                slicing=self.slicing,
             )
         gate = open_gate(planned.gate.payload(), registry)
         only = planned.continued.only if planned.continued is not None else None
-        planned.open = OpenBatch(batch.path, batch_id, planned.folder.path, gate, asked is not None, only)
+        if gate is None:
+            planned.previous = last_completed(registry, batch.batch_name, before=batch_id)
+        previous = None if planned.previous is None else PreviousBatch(registry, planned.previous)
+        planned.open = OpenBatch(
+            batch.path, batch_id, planned.folder.path, gate, asked is not None, only, previous
+        )
         planned.began = time.monotonic()
         (planned.folder.path / batch.path.name).write_bytes(batch.text)
         planned.cancels_before = tuple(requests(registry.batch_folder(batch_id)))
@@ -227,6 +214,7 @@ class Controller:
                         "resumed": planned.open.resumed,
                         "plan": planned.continued.plan if planned.continued else None,
                         "cancels_before": planned.cancels_before,
+                        "previous": planned.previous,
                         "only": _sorted(planned.continued.only if planned.continued else None),
                     }
                     for planned in self.planned
@@ -358,6 +346,7 @@ class Controller:
             accepted,
             self.options.fail_on,
             problems,
+            planned.parts,
             self.workers_started or None,
             profiled=self.config.option.finbot_profile is not None,
         )
@@ -387,12 +376,6 @@ class Controller:
                 planned.hold.release()
             if planned.folder is not None:
                 planned.folder.release()
-
-
-def _as_named(path: Path) -> Path:
-    """``path`` as short as messages want it: relative where it lies below the current folder."""
-    folder = Path.cwd()
-    return path.relative_to(folder) if path.is_relative_to(folder) else path
 
 
 def _sorted(names: Iterable[str] | None) -> list[str] | None:

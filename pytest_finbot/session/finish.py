@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,14 +18,17 @@ from pytest_finbot.reports.phase_facts import PhaseTally
 from pytest_finbot.reports.rows import SummaryRow
 from pytest_finbot.reports.summary import write_summary
 from pytest_finbot.reports.words import spent
+from pytest_finbot.session.stitching import stitch_all
 
 if TYPE_CHECKING:
     from pytest_finbot.baselines.accept import Change
     from pytest_finbot.config.expand import Batch
     from pytest_finbot.registry.fold import BatchFold
     from pytest_finbot.registry.protocol import Registry
+    from pytest_finbot.reports.stitched import StitchedFacts
     from pytest_finbot.session.attempt import OpenBatch
     from pytest_finbot.session.gate import BatchGate, FailOn
+    from pytest_finbot.session.stitching import PlannedPart
 
 
 MOST_SHOWN = 20
@@ -152,6 +156,7 @@ def finish_batch(
     changes: Sequence[Change],
     fail_on: FailOn,
     problems: Sequence[str] = (),
+    parts: Sequence[PlannedPart] = (),
     workers: int | None = None,
     *,
     profiled: bool = False,
@@ -194,6 +199,10 @@ def finish_batch(
         phases=tally.phases(),
         time_spent=tally.time_spent(seconds, workers),
     )
+    stitched = stitch_all(parts, fold, registry, opened.output)
+    facts = dataclasses.replace(
+        facts, stitched=stitched, problems=(*facts.problems, *_not_stitched(stitched, fold))
+    )
     _copy_logs(registry.logs_folder(opened.batch_id), opened.output / "logs")
     shown: list[str] = []
     if gate.accepts_nothing:
@@ -206,6 +215,15 @@ def finish_batch(
 def _stamp(at: datetime) -> str:
     """A time as records have it."""
     return at.isoformat(timespec="milliseconds")
+
+
+def _not_stitched(stitched: Sequence[StitchedFacts], fold: BatchFold) -> Iterator[str]:
+    """Wholes that their parts do not make, although every part succeeded: a fault of its own."""
+    if fold.failed or fold.not_run_count:
+        return  # which is red already, and mostly why
+    for whole in stitched:
+        if whole.fault:
+            yield f"the parts of {whole.of} cannot be put together: {whole.why_not}"
 
 
 def _gate_facts(fold: BatchFold, gate: BatchGate, changes: Sequence[Change], fail_on: FailOn) -> GateFacts:

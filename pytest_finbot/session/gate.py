@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pytest_finbot.baselines.judge import Gate
 from pytest_finbot.baselines.revision import copy_of_revision
+from pytest_finbot.baselines.slices import slice_of
 from pytest_finbot.baselines.sources import BaselineSource, BatchSource, FolderSource
 from pytest_finbot.contracts import Waiver
 from pytest_finbot.errors import BaselineError, did_you_mean
@@ -137,7 +138,8 @@ def resolve_gate(batch: Batch, options: GateOptions, registry: Registry) -> Batc
         gate.accepts_nothing = True
     payload = gate.payload()
     assert payload is not None, "a gate that is open has something to tell"
-    known = {spec.name for spec in batch.runs}
+    known = {spec.name if (cut := slice_of(spec)) is None else cut.of for spec in batch.runs}
+    known.update(batch.left_out)
     gate.missing = tuple(name for name in _source(payload, registry).names() if name not in known)
     return gate
 

@@ -87,8 +87,8 @@ def options_of(slicing: dict[str, Any] | None) -> list[str]:
     ]
 
 
-def sliced(batch: Batch, slicing: Slicing, *, only_target: bool) -> tuple[Batch, tuple[str, ...]]:
-    """``batch`` with its runs cut, and the names of runs that have no session to cut.
+def sliced(batch: Batch, slicing: Slicing, *, only_target: bool) -> Batch:
+    """``batch`` with its runs cut; runs that have no session to cut are left out, and noted as that.
 
     ``only_target``: without the slices that the target day does not fall into. Raises UsageError
     where nothing is left, or there are too many.
@@ -110,7 +110,7 @@ def sliced(batch: Batch, slicing: Slicing, *, only_target: bool) -> tuple[Batch,
             f"finbot: {batch.path.name}: no run has a session in the range asked for; they are from "
             f"{min(spec.start_date for spec in batch.runs)} to {max(spec.end_date for spec in batch.runs)}"
         )
-    return dataclasses.replace(batch, runs=tuple(runs), run_count=len(runs)), tuple(left_out)
+    return dataclasses.replace(batch, runs=tuple(runs), run_count=len(runs), left_out=tuple(left_out))
 
 
 def _slices(spec: RunSpec, slicing: Slicing) -> Iterator[RunSpec]:

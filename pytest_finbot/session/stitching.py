@@ -41,7 +41,11 @@ class PlannedPart:
 
 
 class CannotStitchError(Exception):
-    """Why parts do not make a whole, in words."""
+    """Why parts do not make a whole, in words; ``fault``: they were meant to, and should."""
+
+    def __init__(self, why: str, *, fault: bool = True) -> None:
+        super().__init__(why)
+        self.fault = fault
 
 
 def planned_parts(runs: Iterable[RunSpec]) -> tuple[PlannedPart, ...]:
@@ -64,18 +68,27 @@ def stitch_all(
 ) -> tuple[StitchedFacts, ...]:
     """Put together what belongs together, and write each NAV into ``folder`` / ``stitched``.
 
-    What cannot be put together is told, with the reason, in its facts.
+    What cannot be put together is told, with the reason, in its facts; a whole of which no part was
+    selected is no whole of this session.
     """
     wholes: dict[tuple[str, PartKind], list[PlannedPart]] = {}
+    expected = set(fold.expected) if parts else set()
     for part in parts:
         wholes.setdefault((part.of, part.kind), []).append(part)
     told = []
     for (of, kind), members in wholes.items():
         members.sort(key=lambda part: part.number)
+        left_out = sum(part.run not in expected for part in members)
+        if left_out == len(members):
+            continue
         try:
+            if left_out:
+                raise CannotStitchError(
+                    f"{left_out:,} of its {len(members):,} parts were not selected", fault=False
+                )
             told.append(_stitch(of, kind, members, fold, registry, folder / "stitched"))
         except CannotStitchError as error:
-            told.append(StitchedFacts(of=of, kind=kind, parts=(), why_not=str(error)))
+            told.append(StitchedFacts(of, kind, (), why_not=str(error), fault=error.fault))
     return tuple(told)
 
 
@@ -113,7 +126,8 @@ def _stitch(
     owns = [_own(part, records.get(part.run), registry) for part in members]
     for earlier, later in itertools.pairwise(owns):
         if later.sessions[0] <= earlier.sessions[-1]:
-            raise CannotStitchError(f"{earlier.run} and {later.run} overlap: {later.sessions[0]} is in both")
+            words = f"{earlier.run} and {later.run} overlap: {later.sessions[0]} is in both"
+            raise CannotStitchError(words, fault=kind == "slice")
         if kind == "slice":
             _check_seam(earlier, later)
     sessions = np.concatenate([own.sessions for own in owns])
@@ -125,7 +139,9 @@ def _stitch(
         growth = np.concatenate([own.growth for own in owns])
         if not (np.isfinite(growth) & (growth > 0)).all():
             row = int(np.argmin(np.isfinite(growth) & (growth > 0)))
-            raise CannotStitchError(f"NAV is not above zero around {sessions[row]}: it has no return to link")
+            raise CannotStitchError(
+                f"NAV is not above zero around {sessions[row]}: it has no return to link", fault=False
+            )
         nav, flows = start * np.cumprod(growth), np.zeros(len(sessions))
     metrics = _metrics(sessions, nav, flows, start)
     file = folder / f"{of}.{'out_of_sample' if kind == 'out_of_sample' else 'nav'}.csv"

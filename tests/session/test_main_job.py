@@ -30,6 +30,7 @@ def test_each_run_is_a_test_a_record_and_a_line_of_the_summary(project, workers)
 def results(project):
     """What a run came to, without when and where it did."""
     own_time = {"run_id", "batch_id", "started_at", "finished_at", "seconds", "worker", "peak_rss", "phases"}
+    own_time |= {"timings"}
     return [
         {key: value for key, value in run.items() if key not in own_time} for run in project.summary()["runs"]
     ]
@@ -57,7 +58,8 @@ def test_results_are_the_same_without_xdist(project):
     project.batch(TWO_RUNS)
     project.pytest("-n", "0").assert_outcomes(passed=2)
     with_xdist = results(project)
-    project.pytest("-p", "no:xdist").assert_outcomes(passed=2)
+    # Another registry: a batch is counted against the one before it.
+    project.pytest("-p", "no:xdist", "--finbot-registry", "other").assert_outcomes(passed=2)
     assert results(project) == with_xdist
 
 
@@ -172,12 +174,14 @@ def test_reports_and_csv_are_written_where_asked_for(project):
         "fills.parquet",
         "risk_report.json",
         "risk_report.md",
+        "risk_series.json",
         "series.csv",
         "series.parquet",
         "summary_report.json",
         "summary_report.md",
         "tca_report.json",
         "tca_report.md",
+        "tca_series.json",
     ]
     assert project.summary()["runs"][0]["artifacts"]
 
