@@ -225,7 +225,7 @@ def test_values_a_session_off_are_found(shares, by):
 
 
 def test_dates_a_day_off_are_found_in_every_field_and_not_told_as_sessions(funds):
-    moved = remade(funds, lambda data: SymbolData(data.sessions - 1, data.columns))
+    moved = remade(funds, lambda data: SymbolData(data.sessions - np.timedelta64(1, "D"), data.columns))
     found = changes(funds, moved)
     assert {change.cause for change in found} == {"shifted"}
     assert len(found) == 2 * 8

@@ -379,7 +379,7 @@ def test_what_differs_in_anything_has_another_name():
     different = [
         SymbolData(day, {"price": value}),
         SymbolData(day, {"Close": value}),
-        SymbolData(day + 1, {"price": value}),
+        SymbolData(day + np.timedelta64(1, "D"), {"price": value}),
         SymbolData(day, {"price": np.nextafter(value, 2)}),
         SymbolData(day, {"price": np.array([0.0])}),
         SymbolData(day, {"price": np.array([-0.0])}),
