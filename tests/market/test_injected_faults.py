@@ -186,6 +186,8 @@ WIDE = [
           "split_not_adjusted", "GE", "2015-06-10", "like 1 for 10", "odd"),
     Fault("a fall by two fifths", times(0.6, "KO", "2015-06-10"),
           "jump", "KO", "2015-06-10", "moves far beyond its usual ones: -39.8 % on 2015-06-10", "odd"),
+    Fault("a gain of a half, which no split makes", times(1.5, "KO", "2015-06-10"),
+          "jump", "KO", "2015-06-10", "+50.5 % on 2015-06-10", "odd"),
     Fault("a price doubled for a day", times(2, "KO", "2015-06-10", "2015-06-10"),
           "jump", "KO", "2015-06-10", "+100.6 % on 2015-06-10, -49.9 % on 2015-06-11", "odd"),
     Fault("a stale week", stale("KO", "2015-06-08", "2015-06-12"),
@@ -400,6 +402,15 @@ def test_a_dividend_on_a_day_without_a_price_is_borne_out_by_the_next(store, a_r
         assert store.load(replace(run, data=replace(run.data, missing=policy))).odd == ()
 
 
+def test_a_dividend_after_a_day_without_a_price_is_held_to_the_step_over_it(store, a_run, fund, tmp_path):
+    fund.loc["2015-06-18", ["Open", "High", "Low", "Close", "Adj Close"]] = np.nan
+    fund.loc["2015-06-19", "Dividends"] = 1.3
+    fund.to_csv(tmp_path / "SPY.csv")
+    run = a_run(tmp_path / "SPY.csv", "SPY", *WINDOW, field="adj_close")
+    (odd,) = store.load(replace(run, data=replace(run.data, missing="forward_fill"))).odd
+    assert (odd.kind, odd.session) == ("dividend_restated", "2015-06-19")
+
+
 # -------------------------------------------------------------------------------------- anywhere at all
 
 
@@ -448,3 +459,15 @@ def test_exchanged_columns_are_found_wherever_they_are(seed, row, pair):
     days, close = of_random(seed, 300, 3)
     close[row:, list(pair)] = close[row:, list(pair)[::-1]]
     assert kinds_of(days, close) == [("error", "columns_swapped", f"S{min(pair)}", str(days[row]))]
+
+
+@pytest.mark.parametrize("row", range(62, 69))
+def test_faults_of_hundreds_of_shares_are_found_where_one_block_of_rows_ends(row):
+    days, close = of_random(1, 140, 1)
+    close = np.ascontiguousarray(close * np.random.default_rng(2).uniform(0.5, 2.0, 500))
+    close[row, 7] *= 100
+    close[row - 3 : row + 3, 9] = close[row, 9]
+    assert kinds_of(days, close) == [
+        ("error", "price_slip", "S7", str(days[row])),
+        ("odd", "stale", "S9", str(days[row - 3])),
+    ]

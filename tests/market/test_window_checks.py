@@ -172,10 +172,11 @@ def test_what_is_odd_goes_with_the_prices_and_is_no_part_of_their_digest(load, w
 
 
 def test_a_few_wrong_dates_are_not_taken_for_a_shift(refused, wide):
-    path = wide(drop=["2020-01-06"], add={"2020-01-11": [310.0, 55.0]})
+    path = wide(drop=["2020-01-06", "2020-01-07"], add={"2020-01-11": [310.0, 55.0]})
     message = refused(
-        path, start="2020-01-06", end="2020-01-11", calendar="24/7", tells=["1 session of 24/7 missing"]
-    )
+        path, start="2020-01-07", end="2020-01-11", calendar="XNYS",
+        tells=["1 session of XNYS missing: 2020-01-07", "is not a session of XNYS: 2020-01-11"],
+    )  # fmt: skip
     assert "time zone" not in message
 
 
