@@ -41,9 +41,10 @@ class TimeSpent:
     """Where the time of a session's workers went, in seconds of all of them together.
 
     ``loading``: phase market_data. ``engine``: simulate. ``checks``: all later phases.
-    ``recording``: writing series and files. ``waiting``: ``workers`` times the seconds from the
-    batch's begin to its end, less all of these: what pytest does, attempts before the last one,
-    workers with nothing left to do.
+    ``recording``: writing series and files. ``profiling``: writing profiles, where runs were
+    profiled. ``waiting``: ``workers`` times the seconds from the batch's begin to its end, less all
+    of these: what pytest does, other batches of the session, attempts before the last one, workers
+    with nothing left to do.
     """
 
     loading: float
@@ -52,6 +53,7 @@ class TimeSpent:
     recording: float
     waiting: float
     workers: int
+    profiling: float = 0.0
 
 
 @dataclass(slots=True)
@@ -77,7 +79,7 @@ class PhaseTally:
     def __init__(self, since: str = "") -> None:
         self._since = since
         self._phases: dict[str, _Phase] = {}
-        self._spent = {"loading": 0.0, "engine": 0.0, "checks": 0.0, "recording": 0.0}
+        self._spent = {"loading": 0.0, "engine": 0.0, "checks": 0.0, "recording": 0.0, "profiling": 0.0}
         self._workers: set[str] = set()
         self.unproven = 0
         """Runs whose ``checks`` were left out."""
@@ -107,7 +109,9 @@ class PhaseTally:
             if seconds > known.slowest:
                 known.slowest, known.slowest_run = seconds, record["name"]
         if ours:
-            self._spent["recording"] += (record.get("timings") or {}).get("recording", 0.0)
+            timings = record.get("timings") or {}
+            self._spent["recording"] += timings.get("recording", 0.0)
+            self._spent["profiling"] += timings.get("profiling", 0.0)
             self._workers.add(record.get("worker") or "")
         if _PROOF in left_out(record):
             self.unproven += 1

@@ -143,7 +143,8 @@ def trade(fill: Mapping[str, Any]) -> str:
 
 def spent(time: TimeSpent) -> str:
     """``loading 0.2 s, engine 1.5 s, …``: seconds of all workers together, by what they went into."""
-    parts = ("loading", "engine", "checks", "recording", "waiting")
+    profiling = ("profiling",) if time.profiling else ()
+    parts = ("loading", "engine", "checks", "recording", *profiling, "waiting")
     return ", ".join(f"{part} {getattr(time, part):,.1f} s" for part in parts)
 
 

@@ -182,7 +182,9 @@ class Executor:
         )
         timings = {"recording": round(time.perf_counter() - recording, 6)}
         if profile is not None:
+            profiling = time.perf_counter()
             artifacts += profile.write(batch.run_folder(spec.name), run, timings)
+            timings["profiling"] = round(time.perf_counter() - profiling, 6)
             run.warnings.extend([profile.why_not] if profile.why_not is not None else [])
         return RunRecord(
             run_id=run_id(batch.batch_id, spec.name),

@@ -82,7 +82,7 @@ def test_what_an_earlier_session_of_the_batch_took_is_no_time_of_this_one():
     old = a_record("a", a_phase("simulate", 100.0), at=BEFORE, worker="gw7", recording=9.0)
     tally = tally_of(old, a_record("b", a_phase("simulate", 1.0)), since=SINCE)
     assert tally.phases()[0].runs == 2
-    assert dataclasses.astuple(tally.time_spent(3.0)) == (0.0, 1.0, 0.0, 0.0, 2.0, 1)
+    assert dataclasses.astuple(tally.time_spent(3.0)) == (0.0, 1.0, 0.0, 0.0, 2.0, 1, 0.0)
 
 
 def test_only_runs_whose_checks_were_left_out_are_unproven():
