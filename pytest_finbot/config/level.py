@@ -217,6 +217,8 @@ def _take(level: Level, model: DefaultsModel, findings: Findings, files: Files) 
 
 def _take_data(level: Level, data: dict[str, Any], findings: Findings, files: Files) -> None:
     data.pop("source", None)
+    if "allow" in data:
+        data["allow"] = tuple(sorted(set(data["allow"])))
     if data.get("snapshot") is not None:
         fault = files.snapshot_fault(data["snapshot"])
         if fault is not None:

@@ -103,7 +103,9 @@ def _to_json(name: str, value: Any) -> Any:
         return value.isoformat()
     if name in _TUPLES:
         return list(value)
-    if name in ("data", "costs", "checks", "marks"):
+    if name == "data":
+        return {**dataclasses.asdict(value), "allow": list(value.allow)}
+    if name in ("costs", "checks", "marks"):
         return dataclasses.asdict(value)
     if name == "flows":
         return [_dated(flow) for flow in value]
@@ -150,7 +152,7 @@ def _from_json(name: str, value: Any) -> Any:
     if name in _TUPLES:
         return tuple(value)
     if name == "data":
-        return DataSpec(**value)
+        return DataSpec(**{**value, "allow": tuple(value.get("allow", ()))})
     if name == "costs":
         return CostSpec(**value)
     if name == "marks":

@@ -40,6 +40,7 @@ from pytest_finbot.contracts import (
     Isolation,
     MissingPolicy,
     OutputFormat,
+    PresumedFault,
     RebalanceFreq,
     ReportName,
     Units,
@@ -86,6 +87,7 @@ class DataModel(Strict):
     missing_limit: int = Field(default=5, ge=1)
     open_path: FilePath | None = None
     snapshot: SnapshotId | None = None
+    allow: list[PresumedFault] = Field(default_factory=list)
 
 
 class CostsModel(Strict):

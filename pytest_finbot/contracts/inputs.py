@@ -21,6 +21,7 @@ from pytest_finbot.contracts.types import (
     MissingPolicy,
     OutputFormat,
     PartKind,
+    PresumedFault,
     RebalanceFreq,
     ReportName,
     SessionArray,
@@ -45,6 +46,9 @@ class DataSpec:
 
     ``snapshot`` names recorded data that is used instead of the file, kept in the folder
     ``snapshots``; ``path`` then says which of the snapshot's files is meant, or is empty.
+
+    ``allow`` names faults that somebody has looked at and found to be what the market did: they
+    are reported as odd, and refuse nothing.
     """
 
     path: str
@@ -55,6 +59,7 @@ class DataSpec:
     missing_limit: int = 5
     snapshot: str | None = None
     snapshots: str = ""
+    allow: tuple[PresumedFault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

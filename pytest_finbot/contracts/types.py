@@ -29,6 +29,10 @@ OutputFormat = Literal["parquet", "csv"]
 MissingPolicy = Literal["error", "drop", "forward_fill", "interpolate", "backfill"]
 LOOK_AHEAD_POLICIES: tuple[MissingPolicy, ...] = ("interpolate", "backfill")
 """Policies that put into a session what was known only later."""
+PresumedFault = Literal[
+    "price_slip", "columns_swapped", "column_swapped", "dates_shifted", "split_not_adjusted"
+]
+"""Faults of prices that are told by their pattern, which a market may show for once."""
 DividendBooking = Literal["cash", "reinvest"]
 PartKind = Literal["window", "in_sample", "out_of_sample", "slice"]
 Isolation = Literal["auto", "inline", "process"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import dataclasses
+from collections.abc import Collection, Iterator, Sequence
+from typing import get_args
 
-from pytest_finbot.contracts import DataFinding, FloatArray
+from pytest_finbot.contracts import DataFinding, FloatArray, PresumedFault
 from pytest_finbot.errors import DataError
 from pytest_finbot.market.findings.adjustment import adjustment_findings
 from pytest_finbot.market.findings.bars import bar_findings
@@ -39,16 +41,19 @@ class UnfitPricesError(DataError):
         self.findings = findings
 
 
-def check_window(window: Window, calendar: str | None, *, opens: bool) -> tuple[DataFinding, ...]:
+def check_window(
+    window: Window, calendar: str | None, *, opens: bool, allow: Collection[PresumedFault] = ()
+) -> tuple[DataFinding, ...]:
     """What is odd about a window. Raise one UnfitPricesError with every reason not to trade on it.
 
     Closes have to be there, finite and above zero on every session; so do opens where
     ``opens`` says that the run fills at them. The window has to be covered: by the
     calendar's sessions, no more and no fewer, or without a calendar by sessions within 7
-    days of either end. Prices must not show any of the faults of :mod:`findings`.
+    days of either end. Prices must not show any of the faults of :mod:`findings`; those that are
+    told by a pattern can be allowed, and are odd then.
     """
-    found = findings_of(window, calendar, opens=opens)
-    problems = [one.message for one in found if one.severity == "error"]
+    found = allowed(findings_of(window, calendar, opens=opens), allow)
+    problems = [_with_way_out(one) for one in found if one.severity == "error"]
     if not problems:
         return found
     more = len(problems) - PROBLEMS_TOLD
@@ -58,6 +63,21 @@ def check_window(window: Window, calendar: str | None, *, opens: bool) -> tuple[
         + "\n".join(f"  {line}" for line in told),
         found,
     )
+
+
+def allowed(found: tuple[DataFinding, ...], allow: Collection[PresumedFault]) -> tuple[DataFinding, ...]:
+    """``found`` with faults of the kinds in ``allow`` as odd ones, which come last."""
+    if not allow or not any(one.kind in allow for one in found):
+        return found
+    told = [dataclasses.replace(one, severity="odd") if one.kind in allow else one for one in found]
+    return tuple(sorted(told, key=lambda one: one.severity != "error"))
+
+
+def _with_way_out(one: DataFinding) -> str:
+    """What is wrong; and, where it is presumed from a pattern, how to say that it is not."""
+    if one.kind not in get_args(PresumedFault):
+        return one.message
+    return f"{one.message} (if that is what happened: data.allow: [{one.kind}])"
 
 
 def findings_of(window: Window, calendar: str | None, *, opens: bool) -> tuple[DataFinding, ...]:

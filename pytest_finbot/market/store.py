@@ -102,6 +102,7 @@ class PriceStore:
             spec.fill == "next_open",
             spec.data.missing,
             spec.data.missing_limit if spec.data.missing == "forward_fill" else None,
+            spec.data.allow,
             spec.actions,
             # Of a part, actions outside its dates are another part's.
             spec.part is not None,
@@ -304,7 +305,7 @@ def _require_unchanged(before: tuple[_Stamp, ...], after: tuple[_Stamp, ...]) ->
 def _checked(spec: RunSpec, window: Window) -> tuple[DataFinding, ...]:
     """What is odd about the window's prices; DataError where they are not fit to trade on."""
     try:
-        return check_window(window, spec.data.calendar, opens=spec.fill == "next_open")
+        return check_window(window, spec.data.calendar, opens=spec.fill == "next_open", allow=spec.data.allow)
     except UnfitPricesError as error:
         limits = not_reached(window, spec.data.missing, spec.data.missing_limit)
         if limits is None:

@@ -1,0 +1,62 @@
+"""A fault that is only presumed can be allowed by whoever has looked; one that is certain cannot."""
+
+import dataclasses
+from datetime import date
+
+import numpy as np
+import pytest
+
+from pytest_finbot.contracts import DataSpec, RunSpec
+from pytest_finbot.errors import DataError
+from pytest_finbot.market.store import PriceStore
+
+DAYS = np.busday_offset("2020-01-06", np.arange(60)).astype("datetime64[D]")
+
+
+def spec_of(tmp_path, closes, **data):
+    path = tmp_path / "prices.csv"
+    rows = [f"{day},{close!r}" for day, close in zip(DAYS, closes, strict=True)]
+    path.write_text("Date,AAA\n" + "\n".join(rows) + "\n")
+    return RunSpec(
+        name="run",
+        engine="portfolio",
+        strategy="fixed_weights",
+        params={},
+        symbols=("AAA",),
+        start_date=date(2020, 1, 6),
+        end_date=DAYS[-1].item(),
+        start_capital=1000.0,
+        data=DataSpec(str(path), **data),
+    )
+
+
+@pytest.fixture
+def slipped():
+    closes = np.round(50.0 + np.sin(np.arange(60.0)), 3)
+    closes[30] *= 10.0
+    return closes.tolist()
+
+
+def test_a_slip_refuses_the_run_and_says_how_to_allow_it(tmp_path, slipped):
+    with pytest.raises(DataError, match=r"data\.allow: \[price_slip\]"):
+        PriceStore().load(spec_of(tmp_path, slipped))
+
+
+def test_what_is_allowed_is_still_told(tmp_path, slipped):
+    market = PriceStore().load(spec_of(tmp_path, slipped, allow=("price_slip",)))
+    [odd] = [one for one in market.odd if one.kind == "price_slip"]
+    assert (odd.severity, odd.symbol, odd.session) == ("odd", "AAA", str(DAYS[30]))
+
+
+def test_two_runs_on_one_file_are_judged_by_what_each_allows(tmp_path, slipped):
+    store, spec = PriceStore(), spec_of(tmp_path, slipped)
+    store.load(dataclasses.replace(spec, data=dataclasses.replace(spec.data, allow=("price_slip",))))
+    with pytest.raises(DataError, match="price_slip"):
+        store.load(spec)
+
+
+def test_what_is_certain_is_never_allowed(tmp_path, slipped):
+    slipped[10] = -1.0
+    with pytest.raises(DataError, match="above zero") as refused:
+        PriceStore().load(spec_of(tmp_path, slipped, allow=("price_slip",)))
+    assert "allow" not in str(refused.value)
