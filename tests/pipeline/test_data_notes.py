@@ -48,7 +48,7 @@ def test_clean_prices_leave_nothing_to_say():
 
 
 def test_what_was_put_in_is_counted_by_symbol_and_what_was_known_later_is_warned_of():
-    observed = np.array([[True, True], [False, False], [False, True]])
+    observed = np.array([[True, True], [False, False], [False, True], [True, True]])
     market = dataclasses.replace(MARKET, observed=observed, missing=BACKFILLED)
     assert data_counters(market)["prices_missing"] == 3
     assert data_counters(market)["prices_filled"] == 3

@@ -68,11 +68,13 @@ def test_a_file_is_appended_to_by_every_process_and_by_the_next_session(project,
     [
         ("nowhere/log.jsonl", "*cannot write *nowhere/log.jsonl: No such file or directory*"),
         ("finbot.yaml", "*finbot.yaml: that file holds something else than lines of a log*"),
+        ("bundle.json", "*bundle.json: that file holds something else than lines of a log*"),
         ("output", "*output: that is a folder*"),
     ],
 )
 def test_what_cannot_be_appended_to_is_refused_before_anything_runs(project, target, words):
     project.batch("- {id: one}")
+    project.write("bundle.json", '{"factors": []}\n')
     (project.path / "output").mkdir()
     before = (project.path / "finbot.yaml").read_bytes()
     result = project.pytest(f"--finbot-log-json={target}")
