@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,19 +17,36 @@ from pytest_finbot.tolerances import Tolerances
 SEARCHED: Final = 200
 """Newest batches among which the last completed one of a name is looked for."""
 
+_FOLDED: Final = 20
+"""How many of that name are looked into: each costs reading all its records."""
+
 
 def last_completed(registry: Registry, batch_name: str, *, before: str) -> str | None:
     """Id of the newest completed batch of ``batch_name`` that is older than the batch ``before``.
 
-    ``None`` where there is none among the newest :data:`SEARCHED`. Raises RegistryError where one of
-    them cannot be read.
+    One of all its runs is preferred to newer ones of a selection (``-k``), which would leave most
+    runs without a count; and only one that is cut into the same slices as ``before`` has the same
+    runs. ``None`` where there is none among the newest :data:`SEARCHED`. Raises RegistryError where
+    one of them cannot be read.
     """
+    cut = registry.manifest(before).get("slicing")
+    selection = None
+    folded = 0
     for batch_id in itertools.islice(registry.batch_ids(), SEARCHED):
-        if batch_id >= before or registry.manifest(batch_id).get("batch_name") != batch_name:
+        if batch_id >= before:
             continue
-        if registry.fold(batch_id).status is BatchStatus.COMPLETED:
-            return batch_id
-    return None
+        manifest = registry.manifest(batch_id)
+        if manifest.get("batch_name") != batch_name or manifest.get("slicing") != cut:
+            continue
+        fold = registry.fold(batch_id)
+        if fold.status is BatchStatus.COMPLETED:
+            if not fold.deselected:
+                return batch_id
+            selection = selection or batch_id
+        folded += 1
+        if folded == _FOLDED:
+            break
+    return selection
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +90,12 @@ class PreviousBatch:
             reason = "the configuration changed"
         elif before.code is not None and before.code != (fingerprint.get("code") or {}).get("hash"):
             reason = "the code changed"
-        return check_coverage(
+        check = check_coverage(
             counts, before.counts, of=f"batch {self.batch_id}", tolerances=tolerances, reason=reason
         )
+        if check.failed:
+            words = (
+                f"{check.message}; neither its configuration nor its code changed, which would be a reason"
+            )
+            check = dataclasses.replace(check, message=words)
+        return check

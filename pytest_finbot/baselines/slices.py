@@ -58,12 +58,15 @@ def own_sessions(result: RunResult, sliced: Slice) -> RunResult:
 def causes_of_slice(causes: tuple[Cause, ...], sliced: Slice) -> tuple[Cause, ...]:
     """``causes`` without what only says that a slice is not the whole.
 
-    Digests of data are kept by year: of the year in which the slice ends, nothing can be told.
+    Digests of data are kept by year: of the year in which the slice ends, nothing can be told. Of
+    flows it cannot be told either whether they are others, or only fewer.
     """
     left = tuple(
-        cause
+        Cause(cause.part, f"{cause.detail} (a slice has those until its last day)")
+        if _setting(cause) == "flows"
+        else cause
         for cause in causes
-        if not (cause.part == "config" and cause.detail.split(" ", 1)[0] in ("end_date", "own_from"))
+        if _setting(cause) not in ("end_date", "own_from")
     )
     if any(cause.part != "not deterministic" for cause in left):
         return left
@@ -74,3 +77,8 @@ def causes_of_slice(causes: tuple[Cause, ...], sliced: Slice) -> tuple[Cause, ..
             f"{sliced.last.year} are compared only where the whole run is",
         ),
     )
+
+
+def _setting(cause: Cause) -> str:
+    """The setting that a cause is about; nothing where it is about none."""
+    return cause.detail.split(" ", 1)[0] if cause.part == "config" else ""

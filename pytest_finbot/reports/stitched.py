@@ -35,6 +35,9 @@ class StitchedFacts:
     sessions: int = 0
     start_nav: float | None = None
     metrics: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    in_sample: tuple[StitchedPart | None, ...] = ()
+    """Of a walk-forward, the in-sample part of each of ``parts``; ``None`` where it was not selected
+    or gave no result."""
     file: str = ""
     why_not: str | None = None
     fault: bool = False

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_finbot.contracts import PartSpec, RunSpec
+from pytest_finbot.errors import DataError
 
 if TYPE_CHECKING:
     from pytest_finbot.config.expand import Batch
@@ -50,9 +51,8 @@ class Slicing:
         if first is not None and last is not None and last < first:
             raise pytest.UsageError(f"finbot: --finbot-to {last} is before --finbot-from {first}")
         if target is not None and ((first and target < first) or (last and target > last)):
-            raise pytest.UsageError(
-                f"finbot: --finbot-target-date {target} is not between --finbot-from and --finbot-to"
-            )
+            asked = " ".join(f"--finbot-{name} {day}" for name, day in (("from", first), ("to", last)) if day)
+            raise pytest.UsageError(f"finbot: --finbot-target-date {target} is outside of {asked}")
         if option.finbot_accept is not None:
             raise pytest.UsageError(
                 "finbot: --finbot-accept accepts whole runs, and a slice is none; leave out "
@@ -74,7 +74,7 @@ class Slicing:
         """Whether ``spec``, a slice, is one that the target day falls into."""
         if self.target is None or spec.part is None:
             return True
-        return (spec.part.own_from or spec.start_date) <= self.target <= spec.end_date
+        return _own_start(spec) <= self.target <= spec.end_date
 
 
 def options_of(slicing: dict[str, Any] | None) -> list[str]:
@@ -91,7 +91,7 @@ def sliced(batch: Batch, slicing: Slicing, *, only_target: bool) -> Batch:
     """``batch`` with its runs cut; runs that have no session to cut are left out, and noted as that.
 
     ``only_target``: without the slices that the target day does not fall into. Raises UsageError
-    where nothing is left, or there are too many.
+    where nothing is left, there are too many, or only a calendar could tell whether one has sessions.
     """
     runs: list[RunSpec] = []
     left_out: list[str] = []
@@ -106,17 +106,36 @@ def sliced(batch: Batch, slicing: Slicing, *, only_target: bool) -> Batch:
                 "give a larger --finbot-chunk-days, or a shorter range"
             )
     if not runs:
+        day = f" on {slicing.target}" if only_target and slicing.target else " in the range asked for"
         raise pytest.UsageError(
-            f"finbot: {batch.path.name}: no run has a session in the range asked for; they are from "
-            f"{min(spec.start_date for spec in batch.runs)} to {max(spec.end_date for spec in batch.runs)}"
+            f"finbot: {batch.path.name}: no run has a session of its own{day}; they are from "
+            f"{min(_own_start(spec) for spec in batch.runs)} to {max(spec.end_date for spec in batch.runs)}"
         )
+    _require_calendars(batch, runs)
     return dataclasses.replace(batch, runs=tuple(runs), run_count=len(runs), left_out=tuple(left_out))
 
 
+def _require_calendars(batch: Batch, slices: list[RunSpec]) -> None:
+    """Refuse slices of weekend days whose run has no calendar: most would fail for want of sessions."""
+    for piece in slices:
+        first, last = _own_start(piece), piece.end_date
+        days = (last - first).days + 1
+        if piece.data.calendar is None and days <= 2 and first.weekday() >= 5 and last.weekday() >= 5:
+            whole = piece.part.of if piece.part is not None else piece.name
+            raise pytest.UsageError(
+                f"finbot: {batch.path.name}:{piece.line}: run {whole}: the slice from {first} to {last} is a "
+                "weekend, and without data.calendar nobody can tell whether it has sessions; give "
+                "data.calendar (XNYS, weekdays, 24/7), or other days"
+            )
+
+
+def _own_start(spec: RunSpec) -> date:
+    own_from = None if spec.part is None else spec.part.own_from
+    return own_from or spec.start_date
+
+
 def _slices(spec: RunSpec, slicing: Slicing) -> Iterator[RunSpec]:
-    own_start = spec.start_date
-    if spec.part is not None and spec.part.own_from is not None:
-        own_start = spec.part.own_from
+    own_start = _own_start(spec)
     start = own_start if slicing.first is None else max(own_start, slicing.first)
     end = spec.end_date if slicing.last is None else min(spec.end_date, slicing.last)
     for number, (first, last) in enumerate(_pieces(slicing, own_start, start, end), 1):
@@ -126,6 +145,7 @@ def _slices(spec: RunSpec, slicing: Slicing) -> Iterator[RunSpec]:
             spec,
             name=f"{spec.name}.{first}_{last}",
             end_date=last,
+            flows=tuple(flow for flow in spec.flows if flow.date <= last),
             part=PartSpec(of=spec.name, kind="slice", number=number, own_from=first),
         )
 
@@ -150,4 +170,7 @@ def _has_sessions(spec: RunSpec, first: date, last: date) -> bool:
         return True
     from pytest_finbot.market.calendars import sessions_between
 
-    return len(sessions_between(spec.data.calendar, first, last)) > 0
+    try:
+        return len(sessions_between(spec.data.calendar, first, last)) > 0
+    except DataError:
+        return True  # days for which no holidays are recorded: the run itself says so

@@ -1,9 +1,17 @@
-"""Parts of a run put together again: slices of time, and the out-of-sample parts of a walk-forward."""
+"""Parts of a run put together again: slices of time, and the out-of-sample parts of a walk-forward.
+
+Slices join as they are: each has been through the sessions of those before it, so their NAVs are
+pieces of one, and what the two sides of a seam say of the same sessions must be the same.
+Out-of-sample parts are accounts of their own, each begun with the same capital: what is linked is
+their growth, session by session, from the start capital of the first.
+"""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import itertools
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +36,9 @@ SEAM_TOLERANCE: Final = 1e-9
 _OF_POSITIONS: Final = frozenset({"turnover", "trades", "costs", "exposure_gross", "cash_share"})
 """Metrics that a NAV alone does not give."""
 
+_ENDING: Final[Mapping[PartKind, str]] = {"slice": ".nav.csv", "out_of_sample": ".out_of_sample.csv"}
+_COLUMNS: Final = ("session", "nav", "part")
+
 
 @dataclass(frozen=True, slots=True)
 class PlannedPart:
@@ -49,7 +60,7 @@ class CannotStitchError(Exception):
 
 
 def planned_parts(runs: Iterable[RunSpec]) -> tuple[PlannedPart, ...]:
-    """The runs that are slices or out-of-sample parts, in order."""
+    """The runs that are slices, or parts of a walk-forward, in order."""
     return tuple(
         PlannedPart(
             spec.name,
@@ -59,7 +70,7 @@ def planned_parts(runs: Iterable[RunSpec]) -> tuple[PlannedPart, ...]:
             (spec.part.own_from or spec.start_date).isoformat(),
         )
         for spec in runs
-        if spec.part is not None and spec.part.kind in ("slice", "out_of_sample")
+        if spec.part is not None and spec.part.kind != "window"
     )
 
 
@@ -68,13 +79,20 @@ def stitch_all(
 ) -> tuple[StitchedFacts, ...]:
     """Put together what belongs together, and write each NAV into ``folder`` / ``stitched``.
 
-    What cannot be put together is told, with the reason, in its facts; a whole of which no part was
-    selected is no whole of this session.
+    What earlier sessions wrote there is removed: it is not of these parts. What cannot be put
+    together is told, with the reason, in its facts; a whole of which no part was selected is no
+    whole of this session. Raises OSError where the files cannot be written or removed.
     """
+    folder /= "stitched"
+    _clear(folder)
     wholes: dict[tuple[str, PartKind], list[PlannedPart]] = {}
+    in_sample: dict[tuple[str, int], PlannedPart] = {}
     expected = set(fold.expected) if parts else set()
     for part in parts:
-        wholes.setdefault((part.of, part.kind), []).append(part)
+        if part.kind == "in_sample":
+            in_sample[part.of, part.number] = part
+        else:
+            wholes.setdefault((part.of, part.kind), []).append(part)
     told = []
     for (of, kind), members in wholes.items():
         members.sort(key=lambda part: part.number)
@@ -86,9 +104,13 @@ def stitch_all(
                 raise CannotStitchError(
                     f"{left_out:,} of its {len(members):,} parts were not selected", fault=False
                 )
-            told.append(_stitch(of, kind, members, fold, registry, folder / "stitched"))
+            whole = _stitch(of, kind, members, fold, registry, folder)
         except CannotStitchError as error:
-            told.append(StitchedFacts(of, kind, (), why_not=str(error), fault=error.fault))
+            whole = StitchedFacts(of, kind, (), why_not=str(error), fault=error.fault)
+        if whole.parts and kind == "out_of_sample":
+            beside = [in_sample.get((of, part.number)) for part in members]
+            whole = dataclasses.replace(whole, in_sample=_in_sample(beside, fold, registry))
+        told.append(whole)
     return tuple(told)
 
 
@@ -112,6 +134,11 @@ class _Own:
         before = np.concatenate(([self.nav_before], self.nav[:-1]))
         grown: FloatArray = (self.nav - self.flows) / before
         return grown
+
+    @property
+    def facts(self) -> StitchedPart:
+        days = self.sessions
+        return StitchedPart(self.run, str(days[0]), str(days[-1]), len(days), dict(self.metrics))
 
 
 def _stitch(
@@ -144,24 +171,33 @@ def _stitch(
             )
         nav, flows = start * np.cumprod(growth), np.zeros(len(sessions))
     metrics = _metrics(sessions, nav, flows, start)
-    file = folder / f"{of}.{'out_of_sample' if kind == 'out_of_sample' else 'nav'}.csv"
+    file = folder / f"{of}{_ENDING[kind]}"
     _write(file, sessions, nav, owns)
     return StitchedFacts(
         of=of,
         kind=kind,
-        parts=tuple(
-            StitchedPart(
-                own.run, str(own.sessions[0]), str(own.sessions[-1]), len(own.sessions), dict(own.metrics)
-            )
-            for own in owns
-        ),
+        parts=tuple(own.facts for own in owns),
         first_session=str(sessions[0]),
         last_session=str(sessions[-1]),
         sessions=len(sessions),
         start_nav=float(start),
         metrics=metrics,
-        file=f"stitched/{file.name}",
+        file=f"{folder.name}/{file.name}",
     )
+
+
+def _in_sample(
+    beside: Sequence[PlannedPart | None], fold: BatchFold, registry: Registry
+) -> tuple[StitchedPart | None, ...]:
+    """Facts of the in-sample parts, ``None`` for one that was not selected or has no result."""
+    records = {record["name"]: record for record in fold.records([part.run for part in beside if part])}
+    found: list[StitchedPart | None] = []
+    for part in beside:
+        try:
+            found.append(_own(part, records.get(part.run), registry).facts if part else None)
+        except CannotStitchError:
+            found.append(None)  # a failed run, which is told as one: the others are put together without it
+    return tuple(found)
 
 
 def _own(part: PlannedPart, record: Mapping[str, Any] | None, registry: Registry) -> _Own:
@@ -225,10 +261,26 @@ def _metrics(sessions: SessionArray, nav: FloatArray, flows: FloatArray, start: 
     return {name: value for name, value in values.items() if name not in _OF_POSITIONS}
 
 
+def _clear(folder: Path) -> None:
+    """Remove what was put together before, and nothing that was not written here."""
+    if not folder.is_dir() or folder.is_symlink():
+        return
+    for ending in _ENDING.values():
+        for file in folder.glob(f"*{ending}"):
+            with file.open(encoding="utf-8", errors="replace") as before:
+                ours = before.readline().rstrip("\n") == ",".join(_COLUMNS)
+            if ours:
+                file.unlink()
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
 def _write(file: Path, sessions: SessionArray, nav: FloatArray, owns: Sequence[_Own]) -> None:
     file.parent.mkdir(exist_ok=True)
     parts = [own.run for own in owns for _ in range(len(own.sessions))]
-    with file.open("w", encoding="utf-8", newline="") as out:
+    draft = file.with_name(f".{file.name}.tmp")
+    with draft.open("w", encoding="utf-8", newline="") as out:
         table = csv.writer(out, lineterminator="\n")
-        table.writerow(("session", "nav", "part"))
+        table.writerow(_COLUMNS)
         table.writerows(zip(sessions.astype(str).tolist(), nav.tolist(), parts, strict=True))
+    os.replace(draft, file)
