@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from pytest_finbot.baselines.coverage import NAME, check_coverage
 from pytest_finbot.contracts import BatchStatus, CheckResult, Verdict
+from pytest_finbot.registry.left_out import left_out
 from pytest_finbot.registry.protocol import Registry
 from pytest_finbot.tolerances import Tolerances
 
@@ -72,6 +73,7 @@ class PreviousBatch:
                 ((record.get("fingerprint") or {}).get("code") or {}).get("hash"),
             )
             for record in self._registry.fold(self.batch_id).records()
+            if not left_out(record)
         }
 
     def check(

@@ -14,6 +14,7 @@ from pytest_finbot.config.manifest import runs_from_json
 from pytest_finbot.contracts import ErrorCategory, RunSpec, RunStatus, Verdict
 from pytest_finbot.errors import BaselineError, NotComparableError, RegistryError
 from pytest_finbot.registry.fold import BatchFold
+from pytest_finbot.registry.left_out import left_out
 from pytest_finbot.registry.protocol import Registry
 
 
@@ -68,6 +69,8 @@ def acceptable(record: Mapping[str, Any]) -> str | None:
         for check in record.get("checks") or ()
     ):
         return "it is not deterministic: two executions gave two results"
+    if "checks" in left_out(record):
+        return "its checks were left out (--finbot-phase): nothing of it was proven"
     if record.get("status") == RunStatus.SUCCESS or error.get("category") == ErrorCategory.REGRESSION:
         return None
     return f"it failed ({error.get('category', 'unknown')}: {first_line(error.get('message'))})"

@@ -8,8 +8,9 @@ import pytest
 
 from pytest_finbot.baselines.sources import BatchSource, FolderSource
 from pytest_finbot.baselines.store import write_baseline
-from pytest_finbot.contracts import CheckResult, ErrorCategory, ErrorInfo, RunStatus, Verdict
+from pytest_finbot.contracts import CheckResult, ErrorCategory, ErrorInfo, PhaseResult, RunStatus, Verdict
 from pytest_finbot.errors import BaselineError, NotComparableError
+from pytest_finbot.registry.left_out import reason_of
 
 
 def failed(category, message="no\nreally", phase="checks"):
@@ -89,6 +90,22 @@ def test_a_result_that_was_not_deterministic_is_nothing_to_compare_with(book, ba
     batch.record("held", book.engine(), checks=(twice,))
     with pytest.raises(NotComparableError, match="it is not deterministic"):
         batch.source().find("held")
+
+
+def test_a_result_whose_checks_were_left_out_is_nothing_to_compare_with(book, batch):
+    skipped = PhaseResult("checks", "skipped", 0.0, reason=reason_of(["marks"]))
+    batch.record("held", book.engine(), phases=(skipped,))
+    with pytest.raises(NotComparableError, match="nothing of it was proven"):
+        batch.source().find("held")
+
+
+def test_a_result_of_which_only_reports_were_left_out_is_proven(book, batch):
+    phases = (
+        PhaseResult("risk", "skipped", 0.0, reason=reason_of(["checks"])),
+        PhaseResult("checks", "success", 0.1),
+    )
+    batch.record("held", book.engine(), phases=phases)
+    assert batch.source().find("held") is not None
 
 
 def test_a_result_that_only_moved_can_be_compared_with(book, batch):
