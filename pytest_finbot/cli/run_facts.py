@@ -60,7 +60,13 @@ def run_facts(registry: FilesRegistry, batch_id: str, name: str) -> dict[str, An
 
 
 _LISTS: Final = {"tags": str, "warnings": str, "artifacts": str, "phases": dict, "checks": dict}
-_OBJECTS: Final = ("metrics", "undefined_metrics", "fingerprint", "tables", "error", "comparison")
+_NOTES: Final = ("data_notes", "mark_notes", "books", "part")
+_OBJECTS: Final = ("metrics", "undefined_metrics", "fingerprint", "tables", "error", "comparison", *_NOTES)
+_INSIDE: Final[dict[str, dict[str, type]]] = {
+    "data_notes": {"missing": dict, "odd": list},
+    "mark_notes": {"fallbacks": list, "unmarked": list},
+}
+"""Objects, and lists of objects, within what is told of prices and marks."""
 _NUMBERS: Final = ("seconds", "peak_rss")
 
 
@@ -82,7 +88,22 @@ def as_expected(record: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         if not fits:
             kept[key] = None
             wrong.append(f"{key} is {first_line(repr(value), _LONGEST)}, expected {expected}")
+    for key, inside in _INSIDE.items():
+        for name, expected_type in inside.items():
+            value = (kept.get(key) or {}).get(name)
+            if value is None or _fits_inside(value, expected_type):
+                continue
+            kept[key] = {**kept[key], name: None}
+            wrong.append(f"{key}.{name} is {first_line(repr(value), _LONGEST)}, not as it is recorded")
     return kept, wrong
+
+
+def _fits_inside(value: Any, expected: type) -> bool:
+    if isinstance(value, list) and expected is list:
+        return all(isinstance(each, dict) for each in value)
+    if not isinstance(value, dict) or expected is not dict:
+        return False
+    return isinstance(value.get("filled"), dict | None) and isinstance(value.get("dropped"), list | None)
 
 
 def _attempts(

@@ -22,6 +22,7 @@ _LETTERS: Final = 26
 def tell_run(facts: Mapping[str, Any], page: Page) -> None:
     """The document of :func:`~.run_facts.run_facts`, as a page."""
     from pytest_finbot.cli.run_facts import as_expected
+    from pytest_finbot.cli.run_prices import tell_part, tell_prices
 
     record, _ = as_expected(facts["record"])  # what does not fit is among the problems
     get = record.get
@@ -41,6 +42,7 @@ def tell_run(facts: Mapping[str, Any], page: Page) -> None:
             ("engine", get("engine")),
             ("strategy", get("strategy")),
             ("window", window),
+            ("part", tell_part(get("part") or {})),
             ("bundle", get("bundle")),
             ("seed", get("seed")),
             ("tags", ", ".join(get("tags") or ())),
@@ -48,6 +50,7 @@ def tell_run(facts: Mapping[str, Any], page: Page) -> None:
                 "peak memory",
                 f"{record['peak_rss'] / 2**20:,.0f} MiB, of its process" if get("peak_rss") else None,
             ),
+            ("starts with", _currency((get("books") or {}).get("start_cash"))),
             ("rejected orders", get("rejected_orders") or None),
             ("commit", _commit(facts["provenance"])),
         ]
@@ -57,10 +60,12 @@ def tell_run(facts: Mapping[str, Any], page: Page) -> None:
         page.heading("params")
         page.fields((shown(name), _plain(value)) for name, value in facts["params"].items())
     _metrics(record, page)
+    tell_prices(record, page)
     _checks(record, page)
     _phases(record, page)
     _fingerprint(record, page)
-    for warning in get("warnings") or ():
+    told = {finding.get("message") for finding in (get("data_notes") or {}).get("odd") or ()}
+    for warning in (warning for warning in get("warnings") or () if warning not in told):
         page.line(f"  warning: {shown(warning)}", style="yellow")
     if len(facts["attempts"]) > 1:
         _attempts(facts["attempts"], page)
@@ -77,6 +82,11 @@ def _commit(provenance: Mapping[str, Any]) -> str | None:
     commit = provenance.get("git commit")
     changed = commit and provenance.get("git dirty") == "yes"
     return f"{commit}+" if changed else commit
+
+
+def _currency(value: Any) -> str | None:
+    said = number(value, ",.2f")
+    return None if said is None else f"{said} in cash"
 
 
 def _error(record: Mapping[str, Any], page: Page) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_finbot.reports.phase_facts import PhaseFacts, TimeSpent
+from pytest_finbot.reports.price_facts import PriceTally
 from pytest_finbot.reports.rows import SummaryRow
 from pytest_finbot.reports.stitched import StitchedFacts
 
@@ -127,9 +128,13 @@ class Listing:
     not_listed_succeeded: int = 0
     worst: SummaryRow | None = None
     """The changed run whose NAV is furthest from its baseline, as a fraction of it."""
+    prices: PriceTally = field(default_factory=PriceTally)
+    """What the runs, listed or not, had to do without."""
 
     def add(self, row: SummaryRow) -> None:
         """Keep ``row`` if there is room; count it otherwise."""
+        if row.record is not None:
+            self.prices.add(row.record)
         if row.changed:
             if self.worst is None or row.largest_bp_size > self.worst.largest_bp_size:
                 self.worst = row

@@ -42,6 +42,12 @@ def write_summary(folder: Path, facts: BatchFacts, rows: Iterable[SummaryRow]) -
             json_file.write(",\n" if number else "\n")
             json_file.write(_dump(json_value(row)))
             listing.add(row)
+        # What is known only when all rows have passed. A list comes last, so that a document ends the
+        # same way whatever is in it: others copy it line by line.
+        json_file.write(f'\n],"prices":{_dump(listing.prices.to_json())},"odd":[')
+        for number, finding in enumerate(listing.prices.odd):
+            json_file.write(",\n" if number else "\n")
+            json_file.write(_dump(dataclasses.asdict(finding)))
         json_file.write("\n]}\n")
     drafts["md"].write_text(
         render("batch_summary.md.j2", {"batch": facts, "runs": listing}), encoding="utf-8", errors=_ERRORS

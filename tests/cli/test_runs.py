@@ -178,6 +178,89 @@ def test_it_is_said_where_series_are_and_that_one_is_gone(ask, root, experiments
     assert f"{table['file']} (missing)" in ask("runs", "show", run_id).out
 
 
+def test_what_a_run_had_to_do_without_is_shown(ask, record):
+    uses = [
+        {"session": f"2012-10-{n:02}", "asset": "K\x1bO", "from_session": "2012-09-28", "age": n}
+        for n in range(1, 26)
+    ]
+    record(
+        a={
+            "status": "success",
+            "data_notes": {
+                "missing": {
+                    "policy": "interpolate",
+                    "filled": {"KO": 6, "XOM": 1},
+                    "dropped": ["2012-10-19", "2012-10-22"],
+                    "dropped_count": 2,
+                    "first": "2012-10-19",
+                    "look_ahead": True,
+                },
+                "odd": [{"kind": "jump", "message": "KO: far beyond its usual moves"}],
+                "odd_count": 3,
+                "snapshot": "data-0123456789abcdef",
+            },
+            "mark_notes": {
+                "held": 500,
+                "fallback_count": 250,
+                "fallbacks": uses,
+                "look_ahead_count": 4,
+                "unmarked_count": 1,
+                "unmarked": [{"session": "2012-10-26", "asset": "KO", "why": "its last price is too old"}],
+            },
+            "books": {"start_cash": 100000.0, "cent": 0.0},
+            "part": {"of": "adaptive", "kind": "out_of_sample", "number": 2, "own_from": "2012-10-15"},
+            "warnings": ["KO: far beyond its usual moves", "another"],
+        },
+        b="success",
+    )
+    asked = ask("runs", "show", "last/a")
+    for said in (
+        "snapshot      data-0123456789abcdef\n",
+        "data.missing  interpolate\n",
+        "put in        6 of KO, 1 of XOM\n",
+        "left out      2 sessions: 2012-10-19, 2012-10-22\n",
+        "LOOK-AHEAD: what was put in was known only later",
+        "jump: KO: far beyond its usual moves\n  and 2 more\n",
+        "4 of 500 positions at a price known only later\n",
+        "250 of 500 positions at a price that stands in\n",
+        "  and 230 more\n",
+        "1 of 500 positions without a valid mark\n",
+        "out of sample part 2 of adaptive, its own sessions from 2012-10-15 on\n",
+        "starts with  100,000.00 in cash\n",
+    ):
+        assert said in asked.out
+    assert asked.row("2012-10-20") == ["2012-10-20", "K\\x1bO", "2012-09-28", "20"]
+    assert "2012-10-21" not in asked.out
+    assert asked.row("2012-10-26") == ["2012-10-26", "KO", "its last price is too old"]
+    assert asked.out.count("far beyond") == 1
+    assert "warning: another" in asked.out
+    plain = ask("runs", "show", "last/b").out
+    for absent in ("prices", "LOOK-AHEAD", "odd", "positions", "starts with", "part "):
+        assert absent not in plain
+
+
+def test_notes_that_are_not_as_recorded_are_named_and_hide_nothing_else(ask, record):
+    record(
+        a={
+            "status": "success",
+            "data_notes": {"missing": [1], "odd": [3], "snapshot": "data-0123456789abcdef"},
+            "mark_notes": {"fallbacks": "none"},
+            "part": "two",
+            "books": {"start_cash": "much"},
+        }
+    )
+    asked = ask("runs", "show", "last/a")
+    assert asked.status == 0
+    assert "data-0123456789abcdef" in asked.out
+    for told in (
+        "data_notes.missing is [1]",
+        "data_notes.odd is [3]",
+        "mark_notes.fallbacks",
+        "part is 'two'",
+    ):
+        assert told in asked.err
+
+
 # ------------------------------------------------------------------- compare, hash, similar
 
 
