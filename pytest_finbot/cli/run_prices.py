@@ -15,7 +15,7 @@ _MOST_SYMBOLS: Final = 10
 
 
 def tell_part(part: Mapping[str, Any]) -> str | None:
-    """``out of sample part 2 of adaptive, its own sessions from 2014-01-02 on``."""
+    """``out of sample 2 of adaptive, its own sessions from 2014-01-02 on``."""
     if not part:
         return None
     kind = str(part.get("kind") or "part").replace("_", " ")

@@ -225,7 +225,7 @@ def test_what_a_run_had_to_do_without_is_shown(ask, record):
         "250 of 500 positions at a price that stands in\n",
         "  and 230 more\n",
         "1 of 500 positions without a valid mark\n",
-        "out of sample part 2 of adaptive, its own sessions from 2012-10-15 on\n",
+        "out of sample 2 of adaptive, its own sessions from 2012-10-15 on\n",
         "starts with  100,000.00 in cash\n",
     ):
         assert said in asked.out
