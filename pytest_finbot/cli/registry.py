@@ -46,6 +46,7 @@ def registry_group() -> None:
 def verify(registry: str, as_json: bool) -> None:
     """Whether every record is readable, every reference there, every content hash right.
 
+    Snapshots of data are looked at, too: manifests, and all objects that they name.
     The exit status is 0 where no fault was found (notes are no faults), 1 where one was, 4
     where there is no registry.
     """
@@ -63,24 +64,36 @@ def verify(registry: str, as_json: bool) -> None:
                 click.echo(str(finding))
         names = ("batches", "records", "objects", "notes", "faults", "unreferenced", "unreferenced_bytes")
         counts = {name: getattr(looked, name) for name in names}
+        data = looked.snapshots
+        counts["snapshots"] = data.count
+        counts["snapshot_objects"] = data.objects
+        counts["snapshot_unreferenced"] = data.unreferenced
+        counts["snapshot_unreferenced_bytes"] = data.unreferenced_bytes
     if as_json:
         click.echo("\n]," + _dump(counts)[1:])
     else:
-        click.echo(", ".join(f"{counts[name]:,} {name}" for name in names[:5]))
+        words = [f"{counts[name]:,} {name}" for name in names[:5]]
+        if data.count or data.objects:
+            words.insert(3, f"{data.count:,} snapshots with {data.objects:,} objects")
+        click.echo(", ".join(words))
     raise SystemExit(1 if looked.faults else 0)
 
 
 @registry_group.command()
 @REGISTRY_OPTION
-@click.option("--allow-damaged", is_flag=True, help="copy what is damaged as it is; the exit status is 1")
+@click.option(
+    "--allow-damaged",
+    is_flag=True,
+    help="copy what is damaged as it is, but no damaged snapshot; the exit status is 1",
+)
 @_JSON
 @click.argument("others", metavar="OTHER...", nargs=-1, required=True, type=click.Path(path_type=Path))
 def merge(registry: str, allow_damaged: bool, as_json: bool, others: tuple[Path, ...]) -> None:
     """Copy what the registries OTHER have into this one, which is made if it does not exist.
 
     A batch that both have is made whole; where they say different things of it, nothing is
-    merged at all, nor where a line, manifest or object is damaged that would be copied.
-    Repeating a merge does nothing, or finishes one that was killed.
+    merged at all, nor where a line, manifest, object or snapshot of data is damaged that would be
+    copied. Repeating a merge does nothing, or finishes one that was killed.
     """
     from pytest_finbot.registry.files import FilesRegistry
     from pytest_finbot.registry.upkeep.merge import existing_source
@@ -91,16 +104,20 @@ def merge(registry: str, allow_damaged: bool, as_json: bool, others: tuple[Path,
         report = merge_registries(FilesRegistry(Path(registry)), sources, allow_damaged=allow_damaged)
     if as_json:
         click.echo(_dump(dataclasses.asdict(report)))
-        raise SystemExit(1 if report.damaged else 0)
+        raise SystemExit(1 if report.damaged or report.left_out else 0)
     for damage in report.damaged:
         click.echo(f"copied though damaged: {damage}")
+    for damage in report.left_out:
+        click.echo(f"not copied: {damage}")
     for running in report.running:
         click.echo(f"running: {running}; it was merged as it is now, merge again when it is over")
     click.echo(
         f"{report.batches:,} new batches, {report.segments:,} new segments, {report.grown:,} grown, "
-        f"{report.objects:,} new objects, {report.mended:,} mended, {report.logs:,} logs"
+        f"{report.objects:,} new objects, {report.mended:,} mended, {report.logs:,} logs, "
+        f"{report.snapshots:,} new snapshots, {report.snapshots_grown:,} tied to more runs, "
+        f"{report.snapshot_objects:,} new objects of snapshots, {report.snapshot_objects_mended:,} mended"
     )
-    raise SystemExit(1 if report.damaged else 0)
+    raise SystemExit(1 if report.damaged or report.left_out else 0)
 
 
 @registry_group.command()

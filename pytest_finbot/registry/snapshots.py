@@ -14,15 +14,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pytest_finbot.errors import DataError, ParameterError, RegistryError
+from pytest_finbot.fingerprint import canonical_json
 from pytest_finbot.market.snapshots.gather import Use, gather
 from pytest_finbot.market.snapshots.manifest import FORMAT, VERSION, describe, seal, snapshot_id
 from pytest_finbot.market.snapshots.objects import object_hash, object_path, to_parquet
@@ -35,9 +37,12 @@ from pytest_finbot.registry.files import FilesRegistry
 _WRITERS: Final = 16
 _UNSETTLED: Final = 120.0
 """Seconds after which the system has put a name on the disk by itself; its writer may have been killed."""
-_LOCK: Final = ".finbot-snapshots.lock"
+LOCK: Final = ".finbot-snapshots.lock"
 PATIENCE: Final = 60.0
 """Seconds for which taking a snapshot waits for another one to be written."""
+
+Put = Literal["new", "grown", "known"]
+"""What writing a manifest came to: nothing was there, it was tied to more runs, nothing new was said."""
 
 
 def snapshots_folder(root: Path) -> Path:
@@ -88,18 +93,25 @@ def take_snapshot(
             f"{batch}: its data changed while it was being read; run again when nothing writes it"
         )
     moment = (now or datetime.now(UTC)).isoformat(timespec="milliseconds")
-    taken = {"at": moment, "batch": batch.name, "digests": digests, "refused": refused}
+    document: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "id": snapshot_id(described),
+        "created_at": moment,
+        "sources": described,
+        "taken": [{"at": moment, "batch": batch.name, "digests": digests, "refused": refused}],
+    }
     snapshots = snapshots_folder(FilesRegistry(root).root)
     with telling("write the snapshot in", snapshots):
         make_folder(snapshots, durable=True)
     with snapshots_lock(snapshots, PATIENCE):
         with telling("write the snapshot in", snapshots):
             sizes = _write_objects(snapshots, sources, described)
-        new = _write_manifest(snapshots, described, taken)
+        put = put_manifest(snapshots, document)
     return TakenSnapshot(
-        id=snapshot_id(described),
-        manifest=str(manifest_path(snapshots, snapshot_id(described))),
-        new=new,
+        id=document["id"],
+        manifest=str(manifest_path(snapshots, document["id"])),
+        new=put == "new",
         sources={source.path: source.symbols for source in sources},
         years=tuple(
             sorted(
@@ -176,78 +188,77 @@ def _write_objects(
                             unsettled.add(path.parent)
     for folder in sorted(unsettled):
         sync_folder(folder)
-    written = _write_all(snapshots, fresh)
+    written = write_objects(snapshots, {path: partial(to_parquet, rows) for path, rows in fresh.items()})
     return {
         digest: (size, False) if there else (written[object_path(snapshots, digest)], True)
         for digest, (size, there) in sizes.items()
     }
 
 
-def _write_all(snapshots: Path, fresh: Mapping[Path, SymbolData]) -> dict[Path, int]:
-    """Write objects, and wait until all are on the disk; their sizes in bytes."""
-    folders = sorted({path.parent for path in fresh})
-    for folder in folders:
-        make_folder(folder, durable=False)
-    if folders:
-        sync_folder(snapshots)
-        sync_folder(snapshots / "objects")
+def write_objects(
+    snapshots: Path, contents: Mapping[Path, Callable[[], bytes | memoryview]]
+) -> dict[Path, int]:
+    """Write objects, and wait until all are on the disk; their sizes in bytes. Raises RegistryError."""
+    with telling("write the snapshot in", snapshots):
+        for folder in sorted({path.parent for path in contents}):
+            make_folder(folder, durable=False)
+        if contents:
+            sync_folder(snapshots)
+            sync_folder(snapshots / "objects")
 
     def write(path: Path) -> int:
-        content = to_parquet(fresh[path])
         with telling("write object", path):
+            content = contents[path]()
             write_file(path, content, durable=True)
         return len(content)
 
     # Each waits for the disk; many that wait together wait hardly longer than one.
     with ThreadPoolExecutor(_WRITERS) as pool:
-        return dict(zip(fresh, pool.map(write, fresh), strict=True))
+        return dict(zip(contents, pool.map(write, contents), strict=True))
 
 
-def _write_manifest(snapshots: Path, described: list[dict[str, Any]], taken: dict[str, Any]) -> bool:
-    """Write the manifest, or add to one that is there for which runs the data was taken again."""
-    identity = snapshot_id(described)
-    path = manifest_path(snapshots, identity)
-    new = not path.exists()
-    history: list[dict[str, Any]] = []
-    created = taken["at"]
-    if not new:
-        document = open_snapshot(snapshots, identity).document
-        history, created = list(document["taken"]), document["created_at"]
-        if any(_same_runs(taken, before) for before in history):
-            with telling("write", path):
-                os.utime(path)  # wanted again: as young as a new one to a prune
-            return False
-    document = {
-        "format": FORMAT,
-        "version": VERSION,
-        "id": identity,
-        "created_at": created,
-        "sources": described,
-        "taken": [*history, taken],
-    }
+def put_manifest(snapshots: Path, document: Mapping[str, Any]) -> Put:
+    """Write the manifest of a snapshot whose objects are there, or unite it with one of the same data.
+
+    United, it has the takings of both, each once, by time. For whoever holds :func:`snapshots_lock`.
+    Raises DataError where the manifest that is there is damaged, RegistryError where it cannot be
+    written.
+    """
+    path = manifest_path(snapshots, document["id"])
+    known = open_snapshot(snapshots, document["id"]).document if path.exists() else None
+    before = [] if known is None else list(known["taken"])
+    united = _each_once([*before, *document["taken"]])
     with telling("write", path):
-        write_file(path, seal(document), durable=True)
-    return new
+        if united == before:
+            os.utime(path)  # wanted again: as young as a new one to a prune
+            return "known"
+        created = min(one["created_at"] for one in (document, known) if one is not None)
+        write_file(path, seal({**document, "created_at": created, "taken": united}), durable=True)
+    return "new" if known is None else "grown" if len(united) > len(before) else "known"
 
 
-def _same_runs(taken: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
-    return all(taken[key] == before[key] for key in ("batch", "digests")) and (
-        taken["refused"].keys() == before["refused"].keys()
-    )
+def _each_once(takings: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By time, without those that an earlier one is the like of: of the same batch, with the same runs."""
+    found: dict[bytes, dict[str, Any]] = {}
+    for taken in sorted(takings, key=lambda taken: (taken["at"], canonical_json(taken))):
+        runs = [taken["batch"], taken["digests"], sorted(taken["refused"])]
+        found.setdefault(canonical_json(runs), taken)
+    return list(found.values())
 
 
 @contextmanager
 def snapshots_lock(snapshots: Path, patience: float) -> Iterator[None]:
-    """Be the only one who takes or removes snapshots here. Raises RegistryError."""
+    """Be the only one who takes, merges or removes snapshots here. Raises RegistryError."""
     import filelock
 
-    lock = filelock.FileLock(snapshots / _LOCK)
-    with telling("lock", snapshots / _LOCK):
+    lock = filelock.FileLock(snapshots / LOCK)
+    with telling("lock", snapshots / LOCK):
         try:
             lock.acquire(timeout=patience)
         except filelock.Timeout as error:  # an OSError, too
             raise RegistryError(
-                f"another finbot data snapshot or prune is at work in {snapshots}; wait for it to end"
+                f"another finbot data snapshot or prune is at work in {snapshots}, or a merge of "
+                "registries; wait for it to end"
             ) from error
     try:
         yield

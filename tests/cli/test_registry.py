@@ -104,8 +104,10 @@ def test_merge_makes_a_registry_and_does_nothing_the_second_time(place):
     status, out, _ = place.call("merge", "--registry", "all", ".finbot", "--json")
     assert json.loads(out) == {
         **dict.fromkeys(("batches", "segments", "grown", "objects", "mended", "logs"), 0),
+        **dict.fromkeys(("snapshots", "snapshots_grown", "snapshot_objects", "snapshot_objects_mended"), 0),
         "running": [],
         "damaged": [],
+        "left_out": [],
     }
     assert place.call("verify", "--registry", "all")[0] == 0
     status, _, err = place.call("merge", "--registry", "new", "nowhere")

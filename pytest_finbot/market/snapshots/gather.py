@@ -14,7 +14,7 @@ from pytest_finbot.errors import DataError
 from pytest_finbot.market.cells import read_days, read_numbers, require_rising
 from pytest_finbot.market.factor_panel import open_panel
 from pytest_finbot.market.ohlcv import is_file_of, looks_like_bars, no_symbol_files, symbol_files
-from pytest_finbot.market.snapshots.reading import open_snapshot
+from pytest_finbot.market.snapshots.reading import Snapshot, open_snapshot
 from pytest_finbot.market.snapshots.sources import (
     PRICE,
     Column,
@@ -38,24 +38,32 @@ def gather(folder: Path, runs: Iterable[Use]) -> tuple[Source, ...]:
     have is left out: its runs are refused when they are loaded. A run that replays a snapshot
     uses that one's data. Raises DataError where a file cannot be read as what it is used for.
     """
-    wanted: dict[tuple[str, str, str], _Wanted] = {}
+    wanted: dict[str, _Wanted] = {}
+    opened: dict[tuple[str, str], Snapshot] = {}
+    recorded: dict[tuple[str, str, str], set[str]] = {}
     for spec, factors in runs:
         for path, role in _paths(spec, factors):
-            use = wanted.setdefault((spec.data.snapshots, spec.data.snapshot or "", path), _Wanted())
+            if spec.data.snapshot is not None:
+                # One source may be meant by several paths, and by none.
+                key = (spec.data.snapshots, spec.data.snapshot)
+                snapshot = opened[key] = opened.get(key) or open_snapshot(Path(key[0]), key[1])
+                name = snapshot.named(path, role)["path"]
+                recorded.setdefault((*key, name), set()).update(spec.symbols)
+                continue
+            use = wanted.setdefault(path, _Wanted())
             use.symbols.update(spec.symbols)
             use.roles.add(role)
             if role != "factors":
                 use.fields.add(spec.data.field)
+    found = [_read(Path(path), _relative(path, folder), use) for path, use in sorted(wanted.items())]
+    for (snapshots, identity, name), symbols in sorted(recorded.items()):
+        found.append(_recorded(opened[snapshots, identity], name, symbols))
     sources: dict[str, Source] = {}
-    for (snapshots, snapshot, path), use in sorted(wanted.items()):
-        if snapshot:
-            source = _recorded(Path(snapshots), snapshot, path, use)
-        else:
-            source = _read(Path(path), _relative(path, folder), use)
+    for source in found:
         if source.path in sources:
             raise DataError(
-                f"{source.path}: some runs take it from a snapshot and some do not; give them batch files "
-                "of their own"
+                f"{source.path}: some runs take it from a snapshot and some do not, or from another one; "
+                "give them batch files of their own"
             )
         if source.tables:
             sources[source.path] = source
@@ -109,10 +117,9 @@ def _relative(path: str, folder: Path) -> str:
     return relative
 
 
-def _recorded(snapshots: Path, snapshot: str, path: str, use: _Wanted) -> Source:
-    opened = open_snapshot(snapshots, snapshot)
-    role: Role = min(use.roles)
-    return only_symbols(opened.source_data(opened.named(path, role)), frozenset(use.symbols))
+def _recorded(snapshot: Snapshot, name: str, symbols: set[str]) -> Source:
+    source = next(source for source in snapshot.document["sources"] if source["path"] == name)
+    return only_symbols(snapshot.source_data(source), frozenset(symbols))
 
 
 def _read(path: Path, told: str, use: _Wanted) -> Source:

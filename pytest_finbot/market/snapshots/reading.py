@@ -77,10 +77,16 @@ class Snapshot:
 
     def object_hashes(self) -> Iterator[str]:
         """Hashes of its objects; one may come more than once."""
+        for digest, _ in self.objects():
+            yield digest
+
+    def objects(self) -> Iterator[tuple[str, str]]:
+        """Hash of each object, and whose rows it holds, as messages say it."""
         for source in self.document["sources"]:
             for table in source["tables"]:
-                for years in table["symbols"].values():
-                    yield from years.values()
+                for symbol, years in table["symbols"].items():
+                    for year, digest in years.items():
+                        yield digest, self._what(source, symbol, year)
 
     def named(self, path: str | None, role: Role) -> Mapping[str, Any]:
         """The source with ``role`` that ``path`` means: the one whose own path ends most like it.
@@ -93,7 +99,7 @@ class Snapshot:
         ]
         names = [source["path"] for source in sources]
         there = f"it has {some(names)}" if names else f"it has no {role}"
-        if not path:
+        if not path or not _parts(path):
             if len(sources) != 1:
                 raise DataError(f"snapshot {self.id}: which of its {role} is meant? Name one; {there}")
             return sources[0]
@@ -166,11 +172,14 @@ class Snapshot:
             raise DataError(f"{self.label(source)}: its symbols do not stand at the same sessions")
         return rows
 
+    def _what(self, source: Mapping[str, Any], symbol: str, year: str) -> str:
+        return f"{self.label(source)}: {symbol}, {year}"
+
     def _rows(self, source: Mapping[str, Any], table: Mapping[str, Any], symbol: str) -> SymbolData:
         names = tuple(table["columns"])
         years = []
         for year, digest in sorted(table["symbols"][symbol].items()):
-            what = f"{self.label(source)}: {symbol}, {year}"
+            what = self._what(source, symbol, year)
             data = read_object(self.folder, digest, what)
             if tuple(data.columns) != names:
                 path = object_path(self.folder, digest)

@@ -11,6 +11,11 @@ from pytest_finbot.registry.objects import ObjectStore
 from pytest_finbot.registry.records import unseal
 
 
+def advice(root: Path) -> str:
+    """What to do about damage in the registry in ``root``."""
+    return f"verify the source: finbot registry verify --registry {root}"
+
+
 def damaged_manifest(path: Path) -> str | None:
     """What is wrong with a manifest, naming its file; ``None`` where it can be read."""
     with telling("read", path):

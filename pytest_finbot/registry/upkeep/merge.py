@@ -2,8 +2,8 @@
 
 First everything is compared and read, so that what cannot be one, or is damaged, is refused
 before anything is copied.
-Then objects are copied, then segments, then a new batch's manifest: whoever reads meanwhile
-never sees a record whose objects are missing. What is there already is left alone, so a merge
+Then objects are copied and snapshots of data, then segments, then a new batch's manifest: whoever
+reads meanwhile never sees a record whose objects are missing. What is there already is left alone, so a merge
 that was killed is finished by repeating it.
 """
 
@@ -23,8 +23,9 @@ from pytest_finbot.registry.files import FilesRegistry
 from pytest_finbot.registry.layout import MANIFEST, MARKER, segments
 from pytest_finbot.registry.liveness import LOCK, is_alive
 from pytest_finbot.registry.strict_json import decode
-from pytest_finbot.registry.upkeep.damage import damaged_line, damaged_manifest, is_whole
+from pytest_finbot.registry.upkeep.damage import advice, damaged_line, damaged_manifest, is_whole
 from pytest_finbot.registry.upkeep.lock import upkeep_lock
+from pytest_finbot.registry.upkeep.merge_snapshots import SnapshotMerge
 from pytest_finbot.registry.upkeep.object_files import object_files
 
 _BLOCK = 1 << 20
@@ -50,6 +51,16 @@ class MergeReport:
     """Batches that ran meanwhile, as ``<registry>: <batch>``: merge again when they are over."""
     damaged: tuple[str, ...] = ()
     """Damage that was copied because it was allowed: the first of each file, naming it."""
+    snapshots: int = 0
+    """Snapshots of data that are new."""
+    snapshots_grown: int = 0
+    """Snapshots that are tied to more runs now."""
+    snapshot_objects: int = 0
+    """Objects of snapshots that are new."""
+    snapshot_objects_mended: int = 0
+    """Objects of snapshots that were damaged and are whole in another registry."""
+    left_out: tuple[str, ...] = ()
+    """Damage of snapshots that were not copied: one that is not whole can replay nothing."""
 
 
 def existing_source(folder: Path) -> FilesRegistry:
@@ -70,15 +81,16 @@ def merge(
     A batch that runs in one of them is copied as far as it is recorded now. Everything is on
     the disk when this returns. Raises RegistryError, with nothing copied, where one of
     ``others`` is the target, or a batch has in two of them another manifest or a segment with
-    other lines; unless ``allow_damaged`` also where a line, manifest or object that would be
-    copied is damaged; also where something cannot be read or written.
+    other lines; unless ``allow_damaged`` also where a line, manifest, object or snapshot that would
+    be copied is damaged (a snapshot then stays out); also where something cannot be read or written.
     """
     for other in others:
         with telling("read", other.root):
             if os.path.samefile(other.root, target.root):
                 raise RegistryError(f"{other.root} is the registry to merge into; name another one")
-    with upkeep_lock(target.root):
-        return _Merging(target, tuple(others), allow_damaged).merge()
+    snapshots = SnapshotMerge(target.root, [other.root for other in others])
+    with upkeep_lock(target.root), snapshots.locked():
+        return _Merging(target, tuple(others), allow_damaged, snapshots).merge()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +107,7 @@ class _Merging:
     target: FilesRegistry
     others: tuple[FilesRegistry, ...]
     allow_damaged: bool
+    snapshots: SnapshotMerge
     counts: Counter[str] = field(default_factory=Counter)
     running: list[str] = field(default_factory=list)
 
@@ -102,17 +115,19 @@ class _Merging:
         conflicts: list[str] = []
         # Sizes are taken here, before the objects: what is recorded later may name later objects.
         plans = [(batch_id, self._plan(batch_id, conflicts)) for batch_id in self._batch_ids()]
+        left_out = self.snapshots.plan(conflicts)
         if conflicts:
             more = f"; and {len(conflicts) - 1:,} more files differ" if len(conflicts) > 1 else ""
             raise RegistryError(f"nothing was merged: {conflicts[0]}{more}")
         damaged = tuple(self._damage(plans))
-        if damaged and not self.allow_damaged:
-            more = f"; and {len(damaged) - 1:,} more files are damaged" if len(damaged) > 1 else ""
-            raise RegistryError(
-                f"nothing was merged: {damaged[0]}{more}; or copy it as it is: --allow-damaged"
-            )
+        told = [*damaged, *left_out]
+        if told and not self.allow_damaged:
+            more = f"; and {len(told) - 1:,} more files are damaged" if len(told) > 1 else ""
+            instead = "copy it as it is" if damaged else "merge all but it"
+            raise RegistryError(f"nothing was merged: {told[0]}{more}; or {instead}: --allow-damaged")
         for other in self.others:
             self._objects(other)
+        self.snapshots.copy()
         for batch_id, copies in plans:
             self._batch(batch_id, copies)
         return MergeReport(
@@ -122,6 +137,8 @@ class _Merging:
             },
             running=tuple(self.running),
             damaged=damaged,
+            **self.snapshots.counts,
+            left_out=left_out,
         )
 
     # ------------------------------------------------------------------------- comparing
@@ -171,7 +188,7 @@ class _Merging:
                     known = copy.target.stat().st_size if copy.target.exists() else 0
                     said = damaged_line(copy.source, known, copy.size)
                 if said is not None:
-                    yield f"{said}; {_advice(copy.source.parents[4])}"
+                    yield f"{said}; {advice(copy.source.parents[4])}"
         series = self.target.root / "series"
         seen: set[tuple[bytes, str]] = set()
         for other in self.others:
@@ -183,7 +200,7 @@ class _Merging:
                 with telling("read", path):
                     known_here = _is_there(series / path.parent.name / path.name)
                 if not known_here and not is_whole(other.objects, path):
-                    yield f"object {path} does not hold what it is named by; {_advice(other.root)}"
+                    yield f"object {path} does not hold what it is named by; {advice(other.root)}"
 
     # --------------------------------------------------------------------------- copying
 
@@ -255,10 +272,6 @@ class _Merging:
 def _is_there(path: Path) -> bool:
     """Whether an object is there; an empty file is what a power cut leaves of one."""
     return path.is_file() and path.stat().st_size > 0
-
-
-def _advice(root: Path) -> str:
-    return f"verify the source: finbot registry verify --registry {root}"
 
 
 def _merged_log(ours: bytes, theirs: bytes) -> bytes:

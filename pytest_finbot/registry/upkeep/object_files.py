@@ -24,11 +24,11 @@ def object_files(root: Path, *, follow: bool = True) -> Iterator[ObjectFile]:
 
     Without ``follow`` a symlink is no object, and nothing below it is looked for.
     """
-    for path in _sorted(root):
+    for path in entries(root):
         if not path.is_dir() or (path.is_symlink() and not follow):
             yield ObjectFile(path, None)
             continue
-        for inner in _sorted(path):
+        for inner in entries(path):
             match = _OBJECT.fullmatch(inner.name)
             digest = match[1] if match is not None and match[1][:2] == path.name else None
             if inner.is_symlink() and not follow:
@@ -41,6 +41,7 @@ def is_draft(path: Path) -> bool:
     return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
-def _sorted(folder: Path) -> list[Path]:
+def entries(folder: Path) -> list[Path]:
+    """What is in ``folder``, by name; nothing where it is no folder. Raises RegistryError."""
     with telling("read", folder):
         return sorted(folder.iterdir()) if folder.is_dir() else []

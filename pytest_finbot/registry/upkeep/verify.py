@@ -1,4 +1,7 @@
-"""Whether a registry is whole: every line readable, every reference there, every hash right."""
+"""Whether a registry is whole: every line readable, every reference there, every hash right.
+
+Its snapshots of data are looked at by :mod:`upkeep.verify_snapshots`.
+"""
 
 from __future__ import annotations
 
@@ -22,40 +25,20 @@ from pytest_finbot.registry.records import record_from_json, unseal
 from pytest_finbot.registry.segments import segment_name
 from pytest_finbot.registry.small_tables import get_table
 from pytest_finbot.registry.upkeep.batch_facts import wrong_time
-from pytest_finbot.registry.upkeep.object_files import is_draft, object_files
-from pytest_finbot.registry.upkeep.prune import SWEPT
+from pytest_finbot.registry.upkeep.findings import Finding, stray
+from pytest_finbot.registry.upkeep.object_files import entries, object_files
 from pytest_finbot.registry.upkeep.references import hashes_in
-
-_DRAFT_SECONDS = 3600.0
-"""A draft that is older was left by a process that was killed."""
+from pytest_finbot.registry.upkeep.verify_snapshots import SnapshotVerification
 
 _PLACE = re.compile(r"(.+?\.jsonl):(\d+): ", re.DOTALL)
 _UNUSABLE = (RegistryError, ValueError, TypeError, KeyError, AttributeError, OverflowError)
 """What reading values of the wrong type or shape raises, whatever was written there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is not as it should be (``fault``), or normal and worth knowing (``note``).
-
-    ``file`` is relative to the registry; ``line`` is 1-based, ``None`` where the file as a whole
-    is meant.
-    """
-
-    level: Literal["fault", "note"]
-    file: str
-    line: int | None
-    message: str
-
-    def __str__(self) -> str:
-        where = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{self.level}: {where}: {self.message}"
-
-
 def verify(registry: FilesRegistry) -> Verification:
     """Look at every file of ``registry``, changing none; iterate over it for what is found.
 
-    Symlinks below ``batches/`` and ``series/`` are told and not followed.
+    Symlinks below ``batches/``, ``series/`` and ``snapshots/`` are told and not followed.
 
     Batches may be recorded and looked at meanwhile. Memory grows with the number of objects
     (some 100 bytes each) and with the runs of the largest batch, not with what they recorded.
@@ -79,6 +62,7 @@ class Verification:
         self.unreferenced = 0
         """Objects that no line of any batch names."""
         self.unreferenced_bytes = 0
+        self.snapshots = SnapshotVerification(registry.root, self._now)
         self.notes = 0
         self.faults = 0
 
@@ -102,20 +86,21 @@ class Verification:
                 "copy series/ together with batches/, or run the batch again",
             )
         yield from self._objects()
+        yield from self.snapshots
 
     # --------------------------------------------------------------------------- batches
 
     def _batch_tree(self) -> Iterator[Finding]:
         """Whatever lies below batches/: nothing there is passed over in silence."""
-        for year in _names(self._root / "batches"):
+        for year in entries(self._root / "batches"):
             if not _is_folder(year):
                 yield from self._alien(year)
                 continue
-            for month in _names(year):
+            for month in entries(year):
                 if not _is_folder(month):
                     yield from self._alien(month)
                     continue
-                for folder in _names(month):
+                for folder in entries(month):
                     yield from self._in_month(folder)
 
     def _in_month(self, folder: Path) -> Iterator[Finding]:
@@ -166,14 +151,14 @@ class Verification:
             yield from self._segment(path, looked, alive is True)
         yield from self._folded(folder, seen, alive)
         known = {folder / MANIFEST, folder / LOCK, folder / "logs", *paths}
-        for path in _names(folder):
+        for path in entries(folder):
             # A segment that is not known began since.
             if path not in known and (path.suffix != ".jsonl" or path.is_symlink()):
                 yield from self._alien(path)
         if (folder / "logs").is_symlink():
             yield from self._alien(folder / "logs")
             return
-        for path in _names(folder / "logs"):
+        for path in entries(folder / "logs"):
             if path.suffix != ".jsonl" or path.is_symlink():
                 yield from self._alien(path)
 
@@ -341,27 +326,8 @@ class Verification:
 
     # ---------------------------------------------------------------------------- others
 
-    def _draft(self, path: Path) -> Iterator[Finding]:
-        try:
-            age = self._now - path.stat().st_mtime
-        except FileNotFoundError:
-            return
-        if age > _DRAFT_SECONDS:
-            message = "a draft that a killed process left; finbot registry prune removes it"
-            yield Finding("note", self._shown(path), None, message)
-
     def _alien(self, path: Path) -> Iterator[Finding]:
-        if path.is_symlink():
-            what = "a symlink named like a batch" if is_batch_id(path.name) else "a symlink"
-            message = f"{what}, to {os.readlink(path)}; what it leads to is not looked at"
-            yield Finding("note", self._shown(path), None, message)
-        elif is_draft(path):
-            yield from self._draft(path)
-        elif path.name.startswith(".") and path.name.endswith(SWEPT):
-            message = "put aside by a prune that was killed; the next one decides"
-            yield Finding("note", self._shown(path), None, message)
-        else:
-            yield Finding("note", self._shown(path), None, "it is none of the registry's files")
+        yield from stray(self._root, path, self._now)
 
     def _shown(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()
@@ -393,8 +359,3 @@ class _Missing:
 
 def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
-
-
-def _names(folder: Path) -> list[Path]:
-    with telling("read", folder):
-        return sorted(folder.iterdir()) if folder.is_dir() else []
