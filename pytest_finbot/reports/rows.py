@@ -50,6 +50,12 @@ class SummaryRow:
         return self.status != "not_run" and self.verdict in CHANGED
 
     @property
+    def own_from(self) -> str:
+        """First day (ISO) of a part's own sessions, which its metrics are of; empty where all are its own."""
+        part = None if self.record is None else self.record.get("part")
+        return (part or {}).get("own_from") or ""
+
+    @property
     def largest_bp_size(self) -> float:
         return 0.0 if self.largest_bp is None else abs(self.largest_bp)
 

@@ -166,6 +166,19 @@ def test_lists_are_bounded_and_what_is_left_out_is_counted(told, monkeypatch):
     assert "2 more are in `batch_summary.json`, with the runs that have them. 27 further findings" in section
 
 
+def test_a_part_is_listed_with_the_day_its_metrics_are_from(tmp_path):
+    record = {
+        "run_id": f"{FACTS.batch_id}/dual.wf01_out",
+        "name": "dual.wf01_out",
+        "status": "success",
+        "start_date": "2010-01-04",
+        "end_date": "2013-01-03",
+        "part": {"of": "dual", "kind": "out_of_sample", "number": 1, "own_from": "2012-01-04"},
+    }
+    words = write_summary(tmp_path, FACTS, [SummaryRow.of_record(record)])["md"].read_text()
+    assert "| 2012-01-04, executed from 2010-01-04 | 2013-01-03 |" in words
+
+
 def test_a_finding_cannot_be_markup(told):
     section, _ = told(row("a", odd("K|O <b>: *jump*\nnext")))
     assert r"| 1 | K\|O &lt;b&gt;: \*jump\* next |" in section
