@@ -12,12 +12,13 @@ import csv
 import dataclasses
 import itertools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from pytest_finbot.contracts import EngineResult, FloatArray, PartKind, RunSpec, SessionArray
 from pytest_finbot.errors import RegistryError
@@ -129,10 +130,14 @@ class _Own:
     first_row: int
 
     @property
+    def before(self) -> FloatArray:
+        """NAV of the session before [T]."""
+        return np.concatenate(([self.nav_before], self.nav[:-1]))
+
+    @property
     def growth(self) -> FloatArray:
         """NAV before the session's flow over the NAV of the session before [T]."""
-        before = np.concatenate(([self.nav_before], self.nav[:-1]))
-        grown: FloatArray = (self.nav - self.flows) / before
+        grown: FloatArray = (self.nav - self.flows) / self.before
         return grown
 
     @property
@@ -163,12 +168,9 @@ def _stitch(
         start = owns[0].nav_before
     else:
         start = owns[0].start_cash
+        for own in owns:
+            _check_growth(own)
         growth = np.concatenate([own.growth for own in owns])
-        if not (np.isfinite(growth) & (growth > 0)).all():
-            row = int(np.argmin(np.isfinite(growth) & (growth > 0)))
-            raise CannotStitchError(
-                f"NAV is not above zero around {sessions[row]}: it has no return to link", fault=False
-            )
         nav, flows = start * np.cumprod(growth), np.zeros(len(sessions))
     metrics = _metrics(sessions, nav, flows, start)
     file = folder / f"{of}{_ENDING[kind]}"
@@ -229,20 +231,64 @@ def _own(part: PlannedPart, record: Mapping[str, Any] | None, registry: Registry
     )
 
 
+def _check_growth(own: _Own) -> None:
+    """A loss is a return only of what is above zero: of two negative NAVs the ratio looks like a gain."""
+    sound = (own.before > 0.0) & (own.nav - own.flows > 0.0) & np.isfinite(own.growth)
+    if not sound.all():
+        row = int(np.argmin(sound))
+        raise CannotStitchError(
+            f"NAV of {own.run} is not above zero around {own.sessions[row]}: it has no return to link",
+            fault=False,
+        )
+
+
 def _check_seam(earlier: _Own, later: _Own) -> None:
     """The later slice has been through the earlier one's sessions: it must have found the same."""
     rows = np.searchsorted(later.series.sessions[: later.first_row], earlier.sessions)
     if rows[-1] >= later.first_row or not np.array_equal(later.series.sessions[rows], earlier.sessions):
         raise CannotStitchError(f"{later.run} does not have the sessions of {earlier.run}")
-    nav = later.series.nav[rows]
-    same = np.abs(nav - earlier.nav) <= SEAM_TOLERANCE * np.abs(earlier.nav)
-    if not same.all():
-        row = int(np.argmin(same))
+    found = [
+        _Seen("NAV", earlier.nav, later.series.nav[rows], np.abs(earlier.nav)),
+        *_positions(earlier.series, earlier.first_row, later.series, rows),
+    ]
+    moved = [(int(np.argmax(seen.moved)), seen) for seen in found if seen.moved.any()]
+    if moved:
+        row, seen = min(moved, key=lambda one: one[0])
         raise CannotStitchError(
-            f"what comes later changes what came before: NAV on {earlier.sessions[row]} is "
-            f"{earlier.nav[row]:,.2f} in {earlier.run} and {nav[row]:,.2f} in {later.run}; its strategy or "
-            "engine does not carry its state through time, so slices of it are not the whole run"
+            f"what comes later changes what came before: {seen.what} on {earlier.sessions[row]} is "
+            f"{seen.before[row]:,.10g} in {earlier.run} and {seen.after[row]:,.10g} in {later.run}; its "
+            "strategy or engine looks ahead or does not carry its state through time (or prices or code "
+            "changed between the two), so slices of it are not the whole run"
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """One series [T] of the same sessions, as two slices have it; ``scale`` [T] is what 1 is of it."""
+
+    what: str
+    before: FloatArray
+    after: FloatArray
+    scale: FloatArray
+
+    @property
+    def moved(self) -> npt.NDArray[np.bool_]:
+        return ~(np.abs(self.after - self.before) <= SEAM_TOLERANCE * self.scale)
+
+
+def _positions(
+    earlier: RecordedSeries, first_row: int, later: RecordedSeries, rows: npt.NDArray[np.int64]
+) -> Iterator[_Seen]:
+    """Quantities of each asset: what was bought at the last close shows in NAV only a session later."""
+    nothing = np.zeros(len(rows))
+    for asset in dict.fromkeys((*earlier.assets, *later.assets)):
+        before, after = (
+            series.quantity[which, series.assets.index(asset)] if asset in series.assets else nothing
+            for series, which in ((earlier, slice(first_row, None)), (later, rows))
+        )
+        if not np.array_equal(before, after):
+            scale = np.full(len(rows), np.abs(before).max())
+            yield _Seen(f"the quantity of {asset}", before, after, scale)
 
 
 def _metrics(sessions: SessionArray, nav: FloatArray, flows: FloatArray, start: float) -> dict[str, Any]:
