@@ -75,7 +75,7 @@ class Level:
     values: dict[str, Any] = field(default_factory=dict)
     bad: set[str] = field(default_factory=set)
     absent: tuple[tuple[str, str], ...] = ()
-    """Files of ``data`` by their key that are not there, which is wrong unless a snapshot has them."""
+    """Data and factors by their key that are not there, which is wrong unless a snapshot has them."""
     inner: Place = ()
     parts: tuple[Level, ...] = ()
     part: PartSpec | None = None
@@ -203,12 +203,10 @@ def _take(level: Level, model: DefaultsModel, findings: Findings, files: Files) 
     if not given.isdisjoint(OLDER_KEYS):
         _take_older(level, given, said, findings)
     _take_symbols(level, given, said, findings, files)
-    for name in ("bundle_path", "factors_path"):
-        if name in given:
-            a_panel_may_be_a_folder = name == "factors_path"
-            values[name] = _present(
-                level, (name,), said[name], findings, files, folder_too=a_panel_may_be_a_folder
-            )
+    if "bundle_path" in given:
+        values["bundle_path"] = _present(level, ("bundle_path",), said["bundle_path"], findings, files)
+    if "factors_path" in given:
+        values["factors_path"] = _perhaps_recorded(level, "factors_path", said["factors_path"], files)
     if "data" in values:
         _take_data(level, values["data"], findings, files)
     if values.get("bundle_path") is not None and files.bundle(said["bundle_path"]) is None:
@@ -225,13 +223,18 @@ def _take_data(level: Level, data: dict[str, Any], findings: Findings, files: Fi
             findings.add(level.at(("data", "snapshot")), fault)
             level.bad.add("data")
     for name in ("path", "open_path"):
-        given = data.get(name)
-        if given is None:
-            continue
-        data[name] = files.absolute(given)
-        fault = files.fault(given, folder_too=True)
-        if fault is not None:
-            level.absent = (*level.absent, (name, fault))
+        if data.get(name) is not None:
+            data[name] = _perhaps_recorded(level, name, data[name], files)
+
+
+def _perhaps_recorded(level: Level, name: str, given: str | None, files: Files) -> str | None:
+    """Absolute path of data or factors; that it is absent is noted, for a snapshot may have it."""
+    if given is None:
+        return None
+    fault = files.fault(given, folder_too=True)
+    if fault is not None:
+        level.absent = (*level.absent, (name, fault))
+    return files.absolute(given)
 
 
 def _given_in(section: Any) -> dict[str, Any]:
@@ -292,19 +295,11 @@ def _tell_symbols(level: Level, findings: Findings) -> None:
         seen.add(symbol)
 
 
-def _present(
-    level: Level,
-    place: Place,
-    given: str | None,
-    findings: Findings,
-    files: Files,
-    *,
-    folder_too: bool = False,
-) -> str | None:
+def _present(level: Level, place: Place, given: str | None, findings: Findings, files: Files) -> str | None:
     """Absolute path of a file the level names; its absence is a problem of the level's."""
     if given is None:
         return None
-    fault = files.fault(given, folder_too=folder_too)
+    fault = files.fault(given)
     if fault is not None:
         findings.add(level.at(place), fault)
         level.bad.add(str(place[0]) if place[0] != "universe_file" else "symbols_file")

@@ -31,8 +31,6 @@ _ESSENTIAL: Final = frozenset(
 _ENDING: Final = ("isolation", "timeout", "memory_limit")
 """Keys that say where a run is executed and what ends it, as messages prefer them."""
 
-_NOT_GIVEN: Final = object()
-
 
 class Merger:
     """Puts each run on top of the batch's defaults, and these on ``checks`` of the whole batch.
@@ -98,6 +96,9 @@ class Merger:
                 bad = bad | {"symbols"}
         complete = self._complete(run, merged, symbols, bad)
         data = self._data_of(run, bad)
+        factors_path, fault = self._factors_path(run, bundle, data)
+        if fault:
+            bad = bad | {"factors_path"}
         start, end = merged.get("start_date"), merged.get("end_date")
         window = (start, end) if complete and start is not None and end is not None else None
         actions = self._actions.of(run, window, symbols or None, data.field)
@@ -112,7 +113,7 @@ class Merger:
             costs=CostSpec(**{**self._costs_given, **values["costs"]}) if "costs" in values else self._costs,
             bundle=bundle,
             bundle_path=bundle_path,
-            factors_path=self._factors_path(values, bundle),
+            factors_path=factors_path,
             reports=_reports(self._reports, values),
             line=line,
             retries=(
@@ -140,7 +141,7 @@ class Merger:
 
     def _tell_absent_of(self, level: Level) -> None:
         for name, fault in level.absent:
-            self._findings.add(level.at(("data", name)), fault)
+            self._findings.add(level.at((name,) if name == "factors_path" else ("data", name)), fault)
 
     # ------------------------------------------------------------------ what is missing
 
@@ -183,11 +184,20 @@ class Merger:
         path = values["bundle_path"] if "bundle_path" in values else self._defaults.values.get("bundle_path")
         return path, None if path is None else self._files.bundle(path)
 
-    def _factors_path(self, values: dict[str, Any], bundle: FactorBundle | None) -> str | None:
-        given = values.get("factors_path", self._defaults.values.get("factors_path", _NOT_GIVEN))
-        if given is not _NOT_GIVEN:
-            return str(given) if given is not None else None
-        return self._files.factors() if bundle is not None else None
+    def _factors_path(
+        self, run: Level, bundle: FactorBundle | None, data: DataSpec
+    ) -> tuple[str | None, str | None]:
+        """Path of the panel, empty for the only one of a snapshot; and why it cannot be used, noted."""
+        levels = (*run.chain(), self._defaults)
+        level = next((level for level in levels if "factors_path" in level.values), None)
+        if level is None:
+            if bundle is None:
+                return None, None
+            return (self._files.factors() if data.snapshot is None else ""), None
+        fault = dict(level.absent).get("factors_path") if data.snapshot is None else None
+        if fault is not None:
+            self._findings.add(level.at(("factors_path",)), fault)
+        return level.values["factors_path"], fault
 
     def _data_of(self, run: Level, bad: set[str]) -> DataSpec:
         if "data" in run.values or "data" in bad:

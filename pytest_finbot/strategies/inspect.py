@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from pytest_finbot.contracts import RunSpec
 from pytest_finbot.errors import FinbotError, did_you_mean
 from pytest_finbot.strategies.factors import known_price_factors, panel_factors
 from pytest_finbot.strategies.params import ParamProblem, inspect_with
 from pytest_finbot.strategies.resolve import BUILT_IN, params_class, strategy_problem
+
+if TYPE_CHECKING:
+    from pytest_finbot.market.snapshots.reading import Snapshot
+
+_COMPUTED: Final = "computed from prices are"
 
 
 def inspect_params(spec: RunSpec) -> list[ParamProblem]:
@@ -34,14 +40,17 @@ def _factor_problems(spec: RunSpec) -> Iterator[ParamProblem]:
     wanted = panel_factors(spec)
     if not wanted:
         return
-    computed = f"computed from prices are: {', '.join(known_price_factors())}"
     if spec.factors_path is None:
+        computed = known_price_factors()
         for name in wanted:
             yield (
                 ("bundle_path",),
                 f"factor {name!r} is not computed from prices, and no factors_path brings it"
-                f"{did_you_mean(name, known_price_factors())} ({computed})",
+                f"{did_you_mean(name, computed)} ({_COMPUTED}: {', '.join(computed)})",
             )
+        return
+    if spec.data.snapshot is not None:
+        yield from _recorded_problems(spec, spec.data.snapshot, spec.factors_path, wanted)
         return
     try:
         stamp = Path(spec.factors_path).stat()
@@ -51,14 +60,47 @@ def _factor_problems(spec: RunSpec) -> Iterator[ParamProblem]:
     except FinbotError as error:
         yield ("factors_path",), str(error)
     else:
-        for name in wanted:
-            if name not in brought:
-                yield (
-                    ("bundle_path",),
-                    f"factor {name!r} is not in {spec.factors_path}"
-                    f"{did_you_mean(name, (*brought, *known_price_factors()))} "
-                    f"(it holds: {', '.join(brought) or 'none'}; {computed})",
-                )
+        yield from _not_brought(wanted, brought, spec.factors_path)
+
+
+def _recorded_problems(
+    spec: RunSpec, snapshot: str, path: str, wanted: Sequence[str]
+) -> Iterator[ParamProblem]:
+    """As of a file, for a panel that a snapshot holds; the file itself need not be there."""
+    try:
+        stamp = (Path(spec.data.snapshots) / f"{snapshot}.json").stat()
+    except OSError:
+        return  # told where the batch file names it, and when the run loads its data
+    try:
+        opened = _opened(spec.data.snapshots, snapshot, stamp.st_mtime_ns, stamp.st_size)
+    except FinbotError as error:
+        yield ("data", "snapshot"), str(error)
+        return
+    try:
+        panel = opened.panel(opened.named(path, "factors"))
+    except FinbotError as error:
+        yield ("factors_path",), str(error)
+    else:
+        yield from _not_brought(wanted, panel.names, panel.source)
+
+
+def _not_brought(wanted: Sequence[str], brought: Sequence[str], source: str) -> Iterator[ParamProblem]:
+    computed = known_price_factors()
+    for name in wanted:
+        if name not in brought:
+            yield (
+                ("bundle_path",),
+                f"factor {name!r} is not in {source}{did_you_mean(name, (*brought, *computed))} "
+                f"(it holds: {', '.join(brought) or 'none'}; {_COMPUTED}: {', '.join(computed)})",
+            )
+
+
+@functools.lru_cache(maxsize=8)
+def _opened(folder: str, snapshot: str, modified: int, size: int) -> Snapshot:
+    """A snapshot, its manifest read once for all runs that replay it as it is now."""
+    from pytest_finbot.market.snapshots.reading import open_snapshot
+
+    return open_snapshot(Path(folder), snapshot)
 
 
 @functools.lru_cache(maxsize=64)

@@ -100,6 +100,8 @@ class Snapshot:
         names = [source["path"] for source in sources]
         there = f"it has {some(names)}" if names else f"it has no {role}"
         if not path or not _parts(path):
+            if not sources:
+                raise DataError(f"snapshot {self.id} has no {role}")
             if len(sources) != 1:
                 raise DataError(f"snapshot {self.id}: which of its {role} is meant? Name one; {there}")
             return sources[0]
