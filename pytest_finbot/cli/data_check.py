@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import click
 
+from pytest_finbot.cli.opening import REGISTRY_OPTION
 from pytest_finbot.cli.show import NOTHING, Page, json_option, pager_option, say_json, shown
 from pytest_finbot.cli.telling import short, told
 
@@ -69,6 +70,7 @@ class _Checked:
 
 
 @click.command()
+@REGISTRY_OPTION
 @click.option(
     "--field",
     type=click.Choice(["close", "adj_close"]),
@@ -84,6 +86,7 @@ class _Checked:
 @pager_option
 @click.argument("file", type=click.Path(path_type=Path))
 def check(
+    registry: str,
     field: Literal["close", "adj_close"] | None,
     calendar: str | None,
     symbols: str | None,
@@ -113,7 +116,7 @@ def check(
     _require_calendar(calendar)
     with told():
         if is_batch:
-            checked = list(_batch(file))
+            checked = list(_batch(file, registry))
         else:
             asked = _Asked(calendar, start.date() if start else None, end.date() if end else None)
             checked = list(_prices(file, _names(symbols), field, asked))
@@ -227,17 +230,20 @@ def _without_listings(findings: Sequence[DataFinding]) -> tuple[DataFinding, ...
 # --------------------------------------------------------------------------------- batch files
 
 
-def _batch(file: Path) -> Iterator[_Checked]:
+def _batch(file: Path, registry: str) -> Iterator[_Checked]:
+    """What each set of prices of the batch is; snapshots that runs replay are those of ``registry``."""
     from pytest_finbot.config.expand import load_batch
     from pytest_finbot.market.store import PriceStore
     from pytest_finbot.market.table_file import require_exists
+    from pytest_finbot.registry.snapshots import snapshots_folder
     from pytest_finbot.session.collecting import import_from
     from pytest_finbot.session.inspect import inspect_run
     from pytest_finbot.strategies.factors import panel_factors
 
     import_from([file.absolute().parent, Path.cwd()])
     alike: dict[object, list[RunSpec]] = {}
-    for spec in load_batch(file, inspect=inspect_run).runs:
+    snapshots = snapshots_folder(Path(registry))
+    for spec in load_batch(file, inspect=inspect_run, snapshots=snapshots).runs:
         loaded = (
             spec.data,
             spec.symbols,

@@ -39,10 +39,12 @@ class SnapshotMerge:
         self._home = snapshots_folder(target)
         self._roots = {snapshots_folder(other): other for other in others}
         self._ids = {folder: snapshot_ids(folder) for folder in self._roots}
-        self._sources: dict[str, Path | None] = {}
-        """Where each object that is needed is whole: ``None`` for here."""
+        self._sources: dict[str, Path] = {}
+        """Folder of snapshots in which each object is whole; that of here where it is."""
         self._lost: dict[str, str] = {}
         """What is wrong with each object that is whole nowhere."""
+        self._wanted: dict[str, Path] = {}
+        """Objects of the snapshots that are copied, and where from."""
         self._manifests: list[Mapping[str, Any]] = []
         self.counts: Counter[str] = Counter()
 
@@ -89,17 +91,19 @@ class SnapshotMerge:
             lost = self._find_objects(holders, known is not None)
             # Of a snapshot that is here nothing spreads: verify tells of it.
             if lost is not None and known is None:
-                damaged.append(f"snapshot {identity}: {lost}")
-            else:
-                self._manifests += [holder.document for holder in holders]
+                damaged.append(lost)
+                continue
+            self._manifests += [holder.document for holder in holders]
+            for digest in holders[0].object_hashes():
+                if self._sources.get(digest, self._home) != self._home:
+                    self._wanted[digest] = self._sources[digest]
         return tuple(damaged)
 
     def copy(self) -> None:
         """Copy what was planned; all of it is on the disk when this returns. Raises RegistryError."""
         contents = {
             object_path(self._home, digest): object_path(source, digest).read_bytes
-            for digest, source in self._sources.items()
-            if source is not None
+            for digest, source in self._wanted.items()
         }
         for path in contents:
             self.counts["snapshot_objects_mended" if _is_there(path) else "snapshot_objects"] += 1
@@ -114,15 +118,15 @@ class SnapshotMerge:
 
     def _find_objects(self, holders: Sequence[Snapshot], known: bool) -> str | None:
         """Look for every object of a snapshot; what is wrong with the first that is whole nowhere."""
-        for digest, what in holders[0].objects():
+        for digest in holders[0].object_hashes():
             if digest not in self._sources and digest not in self._lost:
-                self._find(digest, what, [holder.folder for holder in holders], known)
-        return next(
-            (self._lost[digest] for digest, _ in holders[0].objects() if digest in self._lost),
-            None,
+                self._find(digest, [holder.folder for holder in holders], known)
+        lost = (
+            f"{what}: {self._lost[digest]}" for digest, what in holders[0].objects() if digest in self._lost
         )
+        return next(lost, None)
 
-    def _find(self, digest: str, what: str, folders: Sequence[Path], known: bool) -> None:
+    def _find(self, digest: str, folders: Sequence[Path], known: bool) -> None:
         here = object_path(self._home, digest)
         with telling("read object", here):
             there = _is_there(here)
@@ -131,17 +135,18 @@ class SnapshotMerge:
                 theirs = [object_path(folder, digest) for folder in folders]
                 alike = (filecmp.cmp(path, here, shallow=False) for path in theirs if path.is_file())
                 if any(alike):
-                    self._sources[digest] = None
+                    self._sources[digest] = self._home
                     return
         wrong = ""
         for folder in (*([self._home] if there else []), *folders):
             try:
-                read_object(folder, digest, what)
+                read_object(folder, digest, "")
             except DataError as error:
-                root = self._roots.get(folder)
-                wrong = wrong or (str(error) if root is None else f"{error}; {advice(root)}")
+                if folder != self._home:
+                    said = str(error).removeprefix(": ")
+                    wrong = wrong or f"{said}; {advice(self._roots[folder])}"
             else:
-                self._sources[digest] = None if folder == self._home else folder
+                self._sources[digest] = folder
                 return
         self._lost[digest] = wrong
 
