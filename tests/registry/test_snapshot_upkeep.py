@@ -201,6 +201,23 @@ def test_what_is_damaged_in_one_is_taken_from_another(place):
     assert files(target) == whole
 
 
+def test_what_is_damaged_here_and_there_is_verifys_to_tell_but_comes_into_no_new_snapshot(place):
+    target, one = place.registry("all"), place.registry("one")
+    first = place.take(one)
+    merge(target, [one])
+    folders = [snapshots_folder(registry.root) for registry in (target, one)]
+    for folder in folders:
+        for digest in open_snapshot(folder, first).object_hashes():
+            object_path(folder, digest).write_bytes(b"PAR1")
+    assert counts(merge(target, [one])) == (0, 0, 0, 0)
+    assert len(faults(target)) == 4
+    place.write(last=24)
+    second = place.take(one)  # shares three objects with the first, and does not read what is there
+    with pytest.raises(RegistryError, match=rf"snapshot {second}\): AAA, 2019: object {folders[1]}.* cannot"):
+        merge(target, [one])
+    assert snapshot_ids(folders[0]) == [first]
+
+
 def test_what_is_damaged_here_is_mended_and_what_is_only_damaged_there_does_not_matter(place):
     target, one = place.registry("all"), place.registry("one")
     identity = place.take(one)
@@ -387,7 +404,7 @@ def test_what_is_none_of_a_snapshots_files_is_a_note(kept, tmp_path):
         folder / "notes.txt": "it is none of the registry's files",
         folder / f"{first}.json.orig": "it is none of the registry's files",
         folder / ".snap-000000000000.json.1-aa.tmp": "finbot data prune removes it",
-        some / f"{'0' * 64}.json": "it is none of the registry's files",
+        some / f"{some.name}{'0' * 62}.json": "it is none of the registry's files",
         some / f".{'0' * 64}.parquet.1-aa.tmp": "finbot data prune removes it",
         some / f"{some.name}{'0' * 62}.parquet": "a symlink, to",
     }

@@ -65,7 +65,9 @@ class SnapshotMerge:
         To ``conflicts`` comes what has one id and is not one.
         """
         damaged: list[str] = []
-        for identity in sorted({identity for ids in self._ids.values() for identity in ids}):
+        every = {identity for ids in self._ids.values() for identity in ids}
+        # New ones first: what is only as whole as it was is not good enough for them.
+        for identity in sorted(every, key=lambda one: (manifest_path(self._home, one).exists(), one)):
             holders: list[Snapshot] = []
             for folder, ids in self._ids.items():
                 if identity in ids:
