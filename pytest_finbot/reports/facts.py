@@ -10,6 +10,7 @@ from pytest_finbot.reports.phase_facts import PhaseFacts, TimeSpent
 from pytest_finbot.reports.price_facts import PriceTally
 from pytest_finbot.reports.rows import SummaryRow
 from pytest_finbot.reports.stitched import StitchedFacts
+from pytest_finbot.reports.warning_facts import WarningTally
 
 MAX_LISTED = 200
 """Runs listed in Markdown; the rest is in the CSV and JSON beside it, and is said to be."""
@@ -130,11 +131,13 @@ class Listing:
     """The changed run whose NAV is furthest from its baseline, as a fraction of it."""
     prices: PriceTally = field(default_factory=PriceTally)
     """What the runs, listed or not, had to do without."""
+    warnings: WarningTally = field(default_factory=WarningTally)
 
     def add(self, row: SummaryRow) -> None:
         """Keep ``row`` if there is room; count it otherwise."""
         if row.record is not None:
             self.prices.add(row.record)
+            self.warnings.add(row.record)
         if row.changed:
             if self.worst is None or row.largest_bp_size > self.worst.largest_bp_size:
                 self.worst = row

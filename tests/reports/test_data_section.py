@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pytest_finbot.reports import price_facts
+from pytest_finbot.reports import price_facts, warning_facts
 from pytest_finbot.reports.facts import BatchFacts
 from pytest_finbot.reports.rows import SummaryRow
 from pytest_finbot.reports.summary import write_summary
@@ -124,7 +124,10 @@ def test_old_marks_and_positions_without_one_are_told_by_the_first(told):
     assert cells[0] == "`error`"
     assert cells[4] == "5: first `KO` on 2012-10-19, at the price of 2012-10-18"
     assert line_of(section, "unmarked")[6] == "1: first `KO` on 2012-10-26"
-    assert line_of(section, "closes")[4] == "2: first `KO` on 2012-10-19"
+    assert (
+        line_of(section, "closes")[4]
+        == "2: first `KO` on 2012-10-19, at the market's close for want of a mark"
+    )
 
 
 def test_the_same_finding_of_many_runs_is_told_once_the_most_frequent_first(told):
@@ -164,6 +167,31 @@ def test_lists_are_bounded_and_what_is_left_out_is_counted(told, monkeypatch):
         "odd_not_told_apart": 8 * 3 + 3,
     }
     assert "2 more are in `batch_summary.json`, with the runs that have them. 27 further findings" in section
+
+
+def test_warnings_of_runs_are_told_once_but_for_what_is_told_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(warning_facts, "MOST_WARNINGS", 2)
+    monkeypatch.setattr(warning_facts, "_MOST_KEPT", 3)
+
+    def warned(name, *messages):
+        record = {**row(name, odd("KO: jump")).record, "warnings": ["KO: jump", *messages]}
+        return SummaryRow.of_record(record)
+
+    rows = [
+        warned("a", "data.missing: interpolate looks ahead: 6 prices"),
+        warned("b", "NAV is -1.00", "cash is -5.00 after the withdrawal"),
+        warned("c", "cash is -5.00 after the withdrawal", "third"),
+        warned("d", "fourth"),
+    ]
+    words = write_summary(tmp_path, FACTS, rows)["md"].read_text()
+    section = words.partition("## Warnings\n")[2].partition("\n## ")[0]
+    assert section.strip().splitlines()[2:] == [
+        "| 2 | `b` | cash is -5.00 after the withdrawal |",
+        "| 1 | `b` | NAV is -1.00 |",
+        "",
+        "2 more are in `batch_summary.json`.",
+    ]
+    assert "## Warnings" not in write_summary(tmp_path, FACTS, rows[:1])["md"].read_text()
 
 
 def test_a_part_is_listed_with_the_day_its_metrics_are_from(tmp_path):
