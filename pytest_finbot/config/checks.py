@@ -112,6 +112,7 @@ class ChecksModel(Strict):
     market_values: SeriesLimit = Field(default_factory=_not_given)
     quantity: SeriesLimit = Field(default_factory=_not_given)
     fills: FillsLimit = Field(default_factory=_not_given)
+    coverage: bool = True
     metrics: MetricsModel = Field(default_factory=MetricsModel)  # type: ignore[valid-type]
 
 
@@ -125,6 +126,9 @@ def put_on(base: CheckSpec, given: ChecksModel | None) -> CheckSpec:
     named = given.model_fields_set
     metrics: Any = given.metrics
     own = {check: getattr(given, check) for check in SERIES_CHECKS if check in named}
+    if "coverage" in named:
+        # Fewer rows have no limit: they are looked at, or they are not.
+        own["coverage"] = Limit() if given.coverage else None
     own |= {f"metrics.{name}": getattr(metrics, name) for name in metrics.model_fields_set}
     if not own and named.isdisjoint(("preset", "informational")):
         return base
@@ -132,6 +136,6 @@ def put_on(base: CheckSpec, given: ChecksModel | None) -> CheckSpec:
     return CheckSpec(
         preset=given.preset if "preset" in named else base.preset,
         # In one order, so that files that say the same give the same.
-        limits={check: limits[check] for check in CHECKS_WITH_LIMIT if check in limits},
+        limits={check: limits[check] for check in (*CHECKS_WITH_LIMIT, "coverage") if check in limits},
         informational=given.informational if "informational" in named else base.informational,
     )

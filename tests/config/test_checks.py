@@ -266,3 +266,14 @@ def test_editors_learn_how_a_limit_is_written():
     waiver = schema["$defs"]["WaiverModel"]
     assert waiver["required"] == ["run", "check", "reason", "reviewer", "expires"]
     assert waiver["properties"]["expires"]["format"] == "date"
+
+
+def test_coverage_is_looked_at_unless_a_level_says_otherwise(folder):
+    runs = folder.load(text(top="{coverage: false}", run="{coverage: true}")).runs
+    assert [run.checks.limits.get("coverage", "not said") for run in runs] == [Limit(), None]
+    assert "coverage" not in folder.load(text()).runs[0].checks.limits
+
+
+def test_coverage_takes_no_limit(folder):
+    [problem] = told(folder, run="{coverage: 5}")
+    assert "checks.coverage" in problem
