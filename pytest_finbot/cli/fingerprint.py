@@ -36,17 +36,17 @@ def fingerprint(diff: tuple[str, str] | None, registry: str, file: Path | None, 
         if diff is not None:
             _tell_differences(existing_registry(registry), *diff)
         elif file is not None:
-            _tell(file, run)
+            _tell(file, run, Path(registry).absolute() / "snapshots")
 
 
-def _tell(file: Path, only: str | None) -> None:
+def _tell(file: Path, only: str | None, snapshots: Path) -> None:
     from pytest_finbot.config.expand import load_batch
     from pytest_finbot.errors import BaselineError, did_you_mean
     from pytest_finbot.session.collecting import import_from
     from pytest_finbot.session.inspect import inspect_run
 
     import_from([file.absolute().parent, Path.cwd()])
-    batch = load_batch(file, inspect=inspect_run)
+    batch = load_batch(file, inspect=inspect_run, snapshots=snapshots)
     names = [spec.name for spec in batch.runs]
     if only is not None and only not in names:
         raise BaselineError(f"{file} has no run {only!r}{did_you_mean(only, names)}")

@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 import pytest_finbot
+from pytest_finbot.cli.opening import REGISTRY_OPTION
 from pytest_finbot.cli.pytest_call import PASS_ON, become_pytest
 
 _ELSEWHERE: Final = {
@@ -67,8 +68,9 @@ def run(file: Path, workers: str | None, pytest_options: tuple[str, ...]) -> Non
 
 
 @main.command()
+@REGISTRY_OPTION
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-def validate(files: tuple[Path, ...]) -> None:
+def validate(registry: str, files: tuple[Path, ...]) -> None:
     """Check batch FILES without running anything: every mistake, with its line and key."""
     from pytest_finbot.config.expand import load_batch
     from pytest_finbot.errors import BatchFileError
@@ -79,7 +81,7 @@ def validate(files: tuple[Path, ...]) -> None:
     wrong = False
     for file in files:
         try:
-            batch = load_batch(file, inspect=inspect_run)
+            batch = load_batch(file, inspect=inspect_run, snapshots=Path(registry).absolute() / "snapshots")
         except BatchFileError as error:
             wrong = True
             for problem in error.problems:

@@ -147,7 +147,7 @@ def test_checks_in_json(folder):
             "{drawdown: 1}",
             "drawdown",
             "unknown key 'drawdown'; expected one of preset, informational, nav, cash, market_values, "
-            "quantity, fills, metrics",
+            "quantity, fills, coverage, metrics",
         ),
         ("{metrics: {sharp: 1}}", "metrics.sharp", "unknown key 'sharp'; did you mean 'sharpe'?"),
         (
@@ -253,6 +253,7 @@ def test_editors_learn_how_a_limit_is_written():
         "market_values",
         "quantity",
         "fills",
+        "coverage",
         "metrics",
     ]
     assert checks["preset"]["enum"] == list(PRESETS)
