@@ -105,12 +105,14 @@ def test_look_ahead_is_said_in_clear_words_and_of_each_run(told):
     section, document = told(
         row("drawn", missing("interpolate", {"KO": 6}, look_ahead=True), {"look_ahead_count": 4, "held": 9}),
         row("could_but_did_not", missing("backfill", look_ahead=True)),
+        row("had_no_need", missing("backfill", look_ahead=True), {"fallback_count": 1, "held": 9}),
     )
     assert "**LOOK-AHEAD in 1 run:** `drawn`." in section
     assert "nobody could have traded on them" in section
     assert line_of(section, "drawn")[0] == "`interpolate`, **LOOK-AHEAD**"
     assert line_of(section, "drawn")[5] == "4"
     assert "could_but_did_not" not in section
+    assert line_of(section, "had_no_need")[0] == "`backfill`"
     assert document["prices"]["look_ahead_runs"] == 1
 
 
