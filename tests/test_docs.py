@@ -16,8 +16,9 @@ from click.testing import CliRunner
 from pytest_finbot.cli.main import main
 
 DOCS = Path(__file__).parents[1] / "docs"
+DATA = DOCS.parent / "examples" / "data"
 PAGES = sorted(DOCS.glob("*.md"))
-SHOW = {"registry.md": 40}
+SHOW = {"registry.md": 40, "windows.md": 15}
 """Pages that live by their examples, with the least number of them."""
 BLOCK = re.compile(r"^([ ]*)```python\n(.*?)^[ ]*```", re.MULTILINE | re.DOTALL)
 CONSOLE = {"data.md": 7, "books.md": 2}
@@ -42,7 +43,13 @@ def examples(text, name):
 def test_the_examples_of_a_page_give_what_it_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FINBOT_CACHE_DIR", str(tmp_path / "cache"))
-    test = examples(page.read_text("utf-8"), page.name)
+    for variable in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT", "CI"):
+        monkeypatch.delenv(variable, raising=False)
+    text = page.read_text("utf-8")
+    for file in FILE.finditer(text):
+        shutil.copytree(DATA, tmp_path / "data", dirs_exist_ok=True)
+        (tmp_path / file[1]).write_text(file[2], "utf-8")
+    test = examples(text, page.name)
     said = []
     doctest.DocTestRunner(optionflags=FLAGS).run(test, out=said.append)
     assert "".join(said) == ""

@@ -91,5 +91,9 @@ def test_runs_and_ids_and_one_out_of_sample_nav_checked_by_hand(project):
     assert whole["in_sample"][0]["last_session"] == "2011-01-03"
     text = (project.output / "batch_summary.md").read_text()
     sharpe = [by_name[f"{name}.{part}"]["metrics"]["sharpe"] for part in ("wf01_in", "wf01_out")]
-    [row] = [line for line in text.splitlines() if f"`{name}.wf01_out`" in line and line.count("|") == 8]
+    [row] = [
+        line
+        for line in text.splitlines()
+        if line.startswith(f"| `{name}.wf01_out` |") and line.count("|") == 8
+    ]
     assert f"| {sharpe[0]:.3f} | {sharpe[1]:.3f} |" in row
