@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pytest_finbot.contracts import EngineResult, FloatArray, OutputFormat, RunSpec
-from pytest_finbot.registry.tables import fills_columns
+from pytest_finbot.registry.tables import fills_columns, series_columns
 from pytest_finbot.reports.templates import render
 
 if TYPE_CHECKING:
@@ -106,15 +106,23 @@ def _write_json(path: Path, text: str) -> None:
 
 
 def _daily(result: EngineResult, market_values: FloatArray | None) -> Columns:
-    """NAV and cash, then per asset market value, quantity and mark; a row a session."""
-    columns: dict[str, Any] = {"session": result.sessions, "nav": result.nav, "cash": result.cash}
+    """NAV and cash, then per asset market value, quantity and mark; a row a session.
+
+    Flows, and an asset's income, splits and multiplier, only where they say something: with the
+    fills, cash and quantities roll from each row to the next.
+    """
+    recorded = series_columns(result)
+    columns: dict[str, Any] = {name: recorded[name] for name in ("session", "nav", "cash")}
     if result.flows.any():
-        columns["flows"] = result.flows
+        columns["flows"] = recorded["flows"]
     for number, asset in enumerate(result.assets):
         if market_values is not None:
             columns[f"market_value:{asset}"] = market_values[:, number]
-        columns[f"quantity:{asset}"] = result.quantity[:, number]
+        columns[f"quantity:{asset}"] = recorded[f"quantity:{asset}"]
         columns[f"mark:{asset}"] = result.mark[:, number]
+        for name in ("income", "splits", "multiplier"):
+            if f"{name}:{asset}" in recorded:
+                columns[f"{name}:{asset}"] = recorded[f"{name}:{asset}"]
     return columns
 
 
