@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 from pytest_finbot.contracts import EngineResult, FloatArray, OutputFormat, RunSpec
 from pytest_finbot.registry.tables import fills_columns, series_columns
 from pytest_finbot.reports.templates import render
+from pytest_finbot.valuation.own_part import own_part
 
 if TYPE_CHECKING:
     from pytest_finbot.valuation.chart_columns import ChartColumns
@@ -54,8 +56,14 @@ def write_run_files(
     also = [f"{name}_report.md" for name, facts in (("risk", risk), ("tca", costs)) if facts is not None]
     head = {"run": spec, "metrics": metrics, "undefined": undefined, "also": also}
     if metrics and "summary" in spec.reports:
-        facts = {"run": spec.name, "metrics": dict(metrics), "undefined": dict(undefined)}
-        written += _write_report(folder, "summary", head, facts)
+        account = None if result is None else _account(spec, result)
+        facts = {
+            "run": spec.name,
+            "account": account,
+            "metrics": dict(metrics),
+            "undefined": dict(undefined),
+        }
+        written += _write_report(folder, "summary", {**head, "account": account}, facts)
     if risk is not None:
         plain = {"run": spec.name, **risk.to_json()}
         written += _write_report(folder, "risk", {**head, "risk": risk}, plain)
@@ -66,6 +74,28 @@ def write_run_files(
         tables = {"by_session": costs.cumulative, "by_month": costs.by_month}
         written += _write_series(folder, "tca", spec, tables)
     return written
+
+
+def _account(spec: RunSpec, result: EngineResult) -> dict[str, float] | None:
+    """What the run's own sessions began with, what came and went, and what was left (currency).
+
+    ``gains`` are the rest: changes of price less what trading cost. ``None`` where a sum is beyond
+    what a float64 holds.
+    """
+    own = result if spec.part is None or spec.part.own_from is None else own_part(result, spec.part.own_from)
+    with np.errstate(over="ignore", invalid="ignore"):
+        deposits, withdrawals = (float(np.sum(side(own.flows, 0.0))) for side in (np.maximum, np.minimum))
+        income = float(np.sum(own.income))
+    start, final = float(own.start_cash), float(own.nav[-1])
+    found = {
+        "start": start,
+        "deposits": deposits,
+        "withdrawals": withdrawals,
+        "income": income,
+        "gains": final - start - deposits - withdrawals - income,
+        "final_nav": final,
+    }
+    return found if all(map(math.isfinite, found.values())) else None
 
 
 def _write_report(folder: Path, name: str, facts: Mapping[str, Any], plain: Mapping[str, Any]) -> list[str]:

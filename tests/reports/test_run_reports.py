@@ -252,3 +252,55 @@ def test_a_part_says_what_it_is_a_part_of(tmp_path):
         assert "executed from 2019-01-01; this is its own part, from 2019-07-01 on" in found[name]
     assert "own part, from 2019-07-01 on" in found["summary_report.md"]
     assert found["tca_report.json"]["fills"] == 1
+
+
+def test_the_summary_says_what_came_and_went_beside_capital_and_final_nav(tmp_path):
+    rows = 400
+    flows, income = np.zeros(rows), np.zeros((rows, 2))
+    flows[[10, 20, 300]] = 500.0, 250.5, -300.0
+    income[[50, 250], 0] = 20.0, 30.25
+    result = a_result(rows)
+    moved = np.cumsum(flows + income.sum(axis=1))
+    result = dataclasses.replace(
+        result, flows=flows, income=income, nav=result.nav + moved, cash=result.cash + moved
+    )
+
+    found = written(tmp_path, result)
+
+    account = found["summary_report.json"]["account"]
+    assert account == {
+        "start": 1000.0,
+        "deposits": 750.5,
+        "withdrawals": -300.0,
+        "income": 50.25,
+        "gains": account["gains"],
+        "final_nav": result.nav[-1],
+    }
+    assert round(account["gains"], 9) == round(a_result(rows).nav[-1] - 1000.0, 9)
+    markdown = found["summary_report.md"]
+    assert tables(markdown)[1][2:] == [
+        ["capital", "1,000.00"],
+        ["deposits", "750.50"],
+        ["withdrawals", "-300.00"],
+        ["dividends and interest", "50.25"],
+        ["price gains less costs", f"{account['gains']:,.2f}"],
+        ["final NAV", f"{account['final_nav']:,.2f}"],
+    ]
+    assert "Returns are time-weighted: deposits and withdrawals are no performance." in markdown
+
+    # Of a part, only what came and went in its own sessions, from what the account was worth before.
+    own_from = date(2019, 7, 1)
+    spec = dataclasses.replace(SPEC, part=PartSpec("held", "slice", 2, own_from), reports=("summary",))
+    part = written(tmp_path, result, spec)
+    row = int(np.searchsorted(result.sessions, np.datetime64(own_from)))
+    names = ("start", "deposits", "withdrawals", "income")
+    account = part["summary_report.json"]["account"]
+    assert [account[name] for name in names] == [result.nav[row - 1], 0.0, -300.0, 30.25]
+    assert "| NAV of the session before | " in part["summary_report.md"]
+
+
+def test_without_flows_or_income_the_summary_has_its_metrics_alone(tmp_path):
+    markdown = written(tmp_path, a_result())["summary_report.md"]
+
+    assert len(tables(markdown)) == 1
+    assert "time-weighted" not in markdown
