@@ -44,12 +44,15 @@ class Gate:
 
         Raises BaselineError where the baseline cannot be read: that is never a verdict.
         """
+        own_name = run
         if sliced is not None:
             run = sliced.of
         accepting = self.accept is not None and fnmatchcase(run, self.accept)
         tolerances = tolerances_of(checks)
         try:
             baseline = self.source.find(run)
+            if baseline is None and sliced is not None:
+                baseline = self.source.find(own_name)
         except NotComparableError as error:
             return Comparison(
                 Verdict.NOT_COMPARABLE, checks.preset, reason=str(error), source=self.source.shown

@@ -88,6 +88,8 @@ def validate(registry: str, files: tuple[Path, ...]) -> None:
                 click.echo(str(problem), err=True)
         else:
             click.echo(f"{file}: batch {batch.batch_name}, {len(batch.runs):,} runs, no problems")
+            for note in batch.notes:
+                click.echo(f"  note: {note}")
     raise SystemExit(4 if wrong else 0)
 
 

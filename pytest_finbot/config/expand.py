@@ -47,6 +47,8 @@ class Batch:
     """Absolute folder of accepted results, which may not exist yet; ``None``: nothing is gated."""
     waivers: tuple[Waiver, ...] = ()
     """Those of the batch file, then those of ``waivers.yaml`` beside it; expired ones too."""
+    notes: tuple[str, ...] = ()
+    """What is no mistake, and worth knowing: days that are in no window, runs that are left out."""
     left_out: tuple[str, ...] = ()
     """Runs of the file that this session was not asked for."""
 
@@ -94,6 +96,7 @@ def load_batch(path: Path, *, inspect: Inspect | None = None, snapshots: Path | 
         run_count=len(specs),
         baseline=baseline,
         waivers=waivers,
+        notes=multiplier.notes(),
     )
 
 

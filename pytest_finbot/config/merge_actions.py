@@ -25,8 +25,8 @@ class ActionMerger:
     """Gives a run's ``marks``, ``flows``, ``actions`` and ``multipliers``, as RunSpec has them.
 
     What ``defaults`` say of days outside a run's window or of symbols it does not trade is left
-    out; what a run itself says of them is a mistake, but for corporate actions on other days: a
-    symbol's history belongs to the symbol.
+    out; what a run itself says of them is a mistake. A symbol's history of dividends and splits may
+    be longer than the window, as long as some of it is in it.
     """
 
     def __init__(self, defaults: Level, findings: Findings) -> None:
@@ -106,6 +106,13 @@ class ActionMerger:
         if isinstance(said, str):
             return said
         traded = self._traded(run, name, [one.symbol for one in said], symbols)
+        giver = self._giver(run, name)
+        days = run.whole or window
+        if giver is not None and days is not None:
+            for symbol in dict.fromkeys(one.symbol for one in said if one.symbol in traded):
+                if not any(days[0] <= one.ex_date <= days[1] for one in said if one.symbol == symbol):
+                    message = f"none of them is in the run's window, {days[0]} to {days[1]}"
+                    self._findings.add(giver.at((name, symbol)), message)
         # A day outside the window touches nothing, and would make two hashes of one result.
         kept = tuple(
             one

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 from pytest_finbot.config.fields import LONGEST_NAME
@@ -41,6 +41,7 @@ class Multiplier:
         self._files = files
         self._count = 0
         self._too_many: Place | None = None
+        self._uncovered: dict[str, list[str]] = {}
         self._matrix: Matrix | None = None
         self._cut: _Cut | None = None
         # Nothing at all is as good as false at the top: a section with all its lines commented out.
@@ -80,8 +81,17 @@ class Multiplier:
             if days is None or not spans:
                 # What is wrong with its windows has been told; the rest of it can be looked at.
                 yield self._without_days(whole, cut)
+            covered = None if days is None or not spans else self._covered(run, days, spans)
             for span, part in spans:
-                yield self._windowed(whole, part, span, days)
+                yield self._windowed(whole, part, span, covered)
+
+    def notes(self) -> tuple[str, ...]:
+        """Days of runs that are in no window, a line for all runs that lack the same ones."""
+        return tuple(
+            f"{days} is in no window of {', '.join(runs[:3])}"
+            + (f" and {len(runs) - 3:,} more runs" if len(runs) > 3 else "")
+            for days, runs in self._uncovered.items()
+        )
 
     def tell_count(self) -> None:
         """Tell of more runs than are allowed, once all have been asked for."""
@@ -156,6 +166,16 @@ class Multiplier:
                 self._findings.add(cut.place, message)
             cut.known[days] = tuple((span, _part_of(span, cut.place)) for span in spans)
         return cut.known[days]
+
+    def _covered(self, run: Level, days: _Range, spans: _Parts) -> _Range:
+        """First and last day that are in some window; what is left over at the end is noted."""
+        last = max(span.end for span, _ in spans)
+        if last < days[1]:
+            left = f"{last + timedelta(days=1)} to {days[1]}"
+            runs = self._uncovered.setdefault(left, [])
+            if run.id is not None and run.id not in runs:
+                runs.append(run.id)
+        return days[0], last
 
     def _windowed(self, run: Level, part: Level, span: Span, whole: _Range | None) -> Level:
         return Level(

@@ -39,6 +39,9 @@ class StitchedFacts:
     """Of a walk-forward, the in-sample part of each of ``parts``; ``None`` where it was not selected
     or gave no result."""
     file: str = ""
+    holes: tuple[str, ...] = ()
+    """Days between parts that are in none of them: they are left out, as if they had not been."""
+    undefined: Mapping[str, str] = dataclasses.field(default_factory=dict)
     why_not: str | None = None
     fault: bool = False
     """Whether that is a fault, and not what was asked for (windows that overlap, an account lost)."""

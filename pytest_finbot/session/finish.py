@@ -192,7 +192,7 @@ def finish_batch(
         deselected=fold.deselected,
         error_categories=fold.error_categories,
         problems=(*problems, *fold.problems, *tally.problems(), *gone, *_not_accepted(fold, changes)),
-        notes=fold.notes,
+        notes=(*batch.notes, *fold.notes),
         provenance=provenance,
         gate=_gate_facts(fold, gate, changes, fail_on) if gate.gated else None,
         unproven=tally.unproven,

@@ -138,7 +138,8 @@ def resolve_gate(batch: Batch, options: GateOptions, registry: Registry) -> Batc
         gate.accepts_nothing = True
     payload = gate.payload()
     assert payload is not None, "a gate that is open has something to tell"
-    known = {spec.name if (cut := slice_of(spec)) is None else cut.of for spec in batch.runs}
+    known = {spec.name for spec in batch.runs}
+    known.update(cut.of for spec in batch.runs if (cut := slice_of(spec)) is not None)
     known.update(batch.left_out)
     gate.missing = tuple(name for name in _source(payload, registry).names() if name not in known)
     return gate

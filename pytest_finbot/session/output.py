@@ -15,7 +15,7 @@ from pytest_finbot.registry.durable import telling, write_file
 from pytest_finbot.session.discovery import OUTPUT_MARKER
 
 SUMMARIES = ("batch_summary.csv", "batch_summary.json", "batch_summary.md")
-OURS = ("runs", "logs", *SUMMARIES)
+OURS = ("runs", "logs", "stitched", *SUMMARIES)
 
 
 class OutputFolder:

@@ -112,7 +112,19 @@ def sliced(batch: Batch, slicing: Slicing, *, only_target: bool) -> Batch:
             f"{min(_own_start(spec) for spec in batch.runs)} to {max(spec.end_date for spec in batch.runs)}"
         )
     _require_calendars(batch, runs)
-    return dataclasses.replace(batch, runs=tuple(runs), run_count=len(runs), left_out=tuple(left_out))
+    notes = list(batch.notes)
+    if left_out:
+        count = "1 run has" if len(left_out) == 1 else f"{len(left_out):,} runs have"
+        some = ", ".join(left_out[:3]) + (", …" if len(left_out) > 3 else "")
+        notes.append(f"{count} no session in the range asked for, not run: {some}")
+    if any(spec.part is not None and spec.part.kind == "out_of_sample" for spec in batch.runs):
+        notes.append(
+            "out-of-sample parts are cut into slices, and put together run by run; they are linked to one "
+            "NAV only where the batch is run without --finbot-from, --finbot-to and --finbot-chunk-days"
+        )
+    return dataclasses.replace(
+        batch, runs=tuple(runs), run_count=len(runs), left_out=tuple(left_out), notes=tuple(notes)
+    )
 
 
 def _require_calendars(batch: Batch, slices: list[RunSpec]) -> None:

@@ -14,6 +14,7 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -128,6 +129,8 @@ class _Own:
     metrics: Mapping[str, Any]
     series: RecordedSeries
     first_row: int
+    last_day: str
+    """Last day of the part (ISO date), be it a session or not."""
 
     @property
     def before(self) -> FloatArray:
@@ -173,6 +176,11 @@ def _stitch(
         growth = np.concatenate([own.growth for own in owns])
         nav, flows = start * np.cumprod(growth), np.zeros(len(sessions))
     metrics = _metrics(sessions, nav, flows, start)
+    holes = tuple(_holes(members, owns)) if kind == "out_of_sample" else ()
+    undefined = {}
+    if holes and metrics.get("cagr_calendar") is not None:
+        metrics["cagr_calendar"] = None
+        undefined["cagr_calendar"] = f"days of no part lie within: {', '.join(holes)}"
     file = folder / f"{of}{_ENDING[kind]}"
     _write(file, sessions, nav, owns)
     return StitchedFacts(
@@ -184,8 +192,19 @@ def _stitch(
         sessions=len(sessions),
         start_nav=float(start),
         metrics=metrics,
+        holes=holes,
+        undefined=undefined,
         file=f"{folder.name}/{file.name}",
     )
+
+
+def _holes(members: Sequence[PlannedPart], owns: Sequence[_Own]) -> Iterator[str]:
+    """Days that lie between two parts and are in neither, weekends aside."""
+    for earlier, later in itertools.pairwise(zip(members, owns, strict=True)):
+        last = date.fromisoformat(earlier[1].last_day)
+        first = date.fromisoformat(later[0].own_from)
+        if np.busday_count(last + timedelta(days=1), first):
+            yield f"{last + timedelta(days=1)} to {first - timedelta(days=1)}"
 
 
 def _in_sample(
@@ -228,6 +247,7 @@ def _own(part: PlannedPart, record: Mapping[str, Any] | None, registry: Registry
         metrics=record.get("metrics") or {},
         series=series,
         first_row=row,
+        last_day=record.get("end_date") or str(series.sessions[-1]),
     )
 
 

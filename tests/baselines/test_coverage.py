@@ -167,3 +167,18 @@ def test_a_move_before_the_slice_is_another_slice_s_matter(book):
     own = own_sessions(dataclasses.replace(moved, nav=nav), slice_(baseline, 4, 8))
     assert np.array_equal(own.nav, baseline.nav[4:9])
     assert own.sessions[0] == baseline.sessions[4]
+
+
+def test_a_slice_may_be_held_to_the_same_slice_of_a_batch_that_was_cut_too(book):
+    whole = book()
+    earlier = book.sessions(whole, slice(0, 9))
+    earlier = dataclasses.replace(earlier, fills=whole.fills[whole.fills.session <= earlier.sessions[-1]])
+    source = OneBaseline(earlier, {"end_date": "2020-12-31"})
+    compared = Gate(source).judge(
+        "run",
+        CheckSpec(),
+        earlier,
+        dependencies({"end_date": "2020-12-31"}),
+        sliced=dataclasses.replace(slice_(whole, 4, 8), of="another"),
+    )
+    assert compared.verdict is Verdict.IDENTICAL

@@ -233,6 +233,14 @@ def test_a_history_in_defaults_is_cut_to_symbols_and_window(folder):
     assert other.actions == ActionSpec((Dividend("ZZZ", date(2020, 5, 4), 9.0),), "none", "reinvest")
 
 
+def test_a_run_s_own_history_may_be_longer_than_its_window_and_must_touch_it(folder):
+    paid = "id: a, dividends: {{AAA: [{{date: 2019-05-04, amount: 1}}, {{date: {day}, amount: 1}}]}}"
+    [run] = of(folder, "", paid.format(day="2020-05-04"))
+    assert run.actions.dividends == (Dividend("AAA", date(2020, 5, 4), 1.0),)
+    [problem] = wrong(folder, "", paid.format(day="2031-05-04"))
+    assert "dividends.AAA: none of them is in the run's window, 2020-01-02 to 2020-12-31" in problem
+
+
 def test_a_history_of_which_nothing_is_left_is_none(folder):
     [run] = of(folder, HISTORY, "id: a, symbols: YYY")
     assert run.actions == ActionSpec()

@@ -218,6 +218,21 @@ def test_money_that_comes_within_the_range_goes_to_the_windows_it_falls_into(fol
     ]
 
 
+def test_days_that_are_in_no_window_are_noted_once_for_all_runs(folder):
+    text = f"{BATCH}{DATES}windows: {{length: 1y}}\nruns: [{{id: a}}, {{id: b}}]\n"
+    assert folder.load(text).notes == ("2014-01-01 to 2014-06-30 is in no window of a, b",)
+    assert folder.load(text.replace("length: 1y", "kind: calendar_years")).notes == ()
+
+
+def test_money_that_would_come_in_no_window_is_refused(folder):
+    flows = "[{date: 2014-03-03, amount: 100}]"
+    problems = wrong(folder, "{length: 1y}", DATES, f"{{id: a, flows: {flows}}}")
+    assert problems == [
+        "finbot.yaml:9: runs[0].flows[0].date: 2014-03-03 is outside the run's window, "
+        "2010-01-01 to 2013-12-31"
+    ]
+
+
 # ------------------------------------------------------------------------------- mistakes
 
 

@@ -100,6 +100,13 @@ def test_a_run_without_a_day_in_the_range_is_left_out_and_noted(batch):
     cut_up = cut(batch(SPEC, earlier), first="2020-02-03")
     assert [run.name for run in cut_up.runs] == ["a.2020-02-03_2020-02-14"]
     assert cut_up.left_out == ("early",)
+    assert cut_up.notes == ("1 run has no session in the range asked for, not run: early",)
+
+
+def test_a_walk_forward_that_is_cut_says_that_it_is_not_linked(batch):
+    part = PartSpec("w", "out_of_sample", 1, date(2020, 2, 1))
+    [note] = cut(batch(dataclasses.replace(SPEC, part=part)), length=10).notes
+    assert "linked to one NAV only where the batch is run without" in note
 
 
 def test_an_out_of_sample_part_is_cut_from_its_own_first_day(batch):
@@ -149,6 +156,7 @@ class FakeBatch:
     runs: tuple
     run_count: int = 1
     left_out: tuple = ()
+    notes: tuple = ()
 
 
 def test_a_slice_knows_of_no_money_that_comes_after_it(batch):

@@ -305,6 +305,20 @@ def test_an_in_sample_part_that_is_not_there_does_not_keep_the_others_apart(benc
     assert facts.in_sample[1].run == "a.wf02_in"
 
 
+def test_days_between_parts_that_are_in_none_are_told_and_no_calendar_rate_is_claimed(bench):
+    [facts] = bench.run(*pairs(bench, ("01-01", "02-03", "02-14"), ("02-03", "03-02", "03-31")))
+    assert facts.holes == ("2020-02-15 to 2020-03-01",)
+    assert facts.metrics["cagr_calendar"] is None
+    assert facts.undefined == {"cagr_calendar": "days of no part lie within: 2020-02-15 to 2020-03-01"}
+    assert facts.metrics["cagr"] is not None
+
+
+def test_a_weekend_between_parts_is_no_hole(bench):
+    [facts] = bench.run(*pairs(bench, ("01-01", "02-03", "02-28"), ("02-03", "03-02", "03-31")))
+    assert facts.holes == ()
+    assert facts.metrics["cagr_calendar"] is not None
+
+
 def test_windows_that_overlap_are_not_linked_and_that_is_no_fault(bench):
     [facts] = bench.run(*pairs(bench, ("01-01", "02-03", "02-28"), ("01-15", "02-24", "03-31")))
     assert facts.why_not == "a.wf01_out and a.wf02_out overlap: 2020-02-24 is in both"
