@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from pytest_finbot.contracts.types import FloatArray, IntArray, SessionArray
@@ -76,6 +77,8 @@ class EngineResult:
     native: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     cent: float = 0.0
     """Smallest amount the engine books, per fill (0.01 for one that rounds to cents)."""
+    start_session: date | None = None
+    """The session at whose close ``start_cash`` was NAV, of a result that is cut out of a longer one."""
 
     @classmethod
     def of(

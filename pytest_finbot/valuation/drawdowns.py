@@ -7,6 +7,7 @@ Drawdown, Risk 17(10), 2004). The start capital counts as a peak.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 
@@ -22,7 +23,8 @@ NOT_RECOVERED = "not recovered by the last session"
 class Drawdown:
     """One fall from a peak and the way back; dates are ISO.
 
-    A peak at the start capital is dated to the first session. ``recovery`` is the first
+    A peak at the start capital is dated to the first session, or to the one before where the
+    account was held then already. ``recovery`` is the first
     session back at the peak. Lengths are in sessions: ``to_trough`` from peak to trough,
     ``to_recover`` from trough to recovery, ``length`` from peak to recovery or to the last
     session. ``recovery`` and ``to_recover`` are ``None`` where wealth was still below the peak
@@ -45,10 +47,13 @@ def depths(wealth: FloatArray) -> FloatArray:
     return below
 
 
-def worst_drawdowns(wealth: FloatArray, sessions: SessionArray, count: int = 5) -> tuple[Drawdown, ...]:
+def worst_drawdowns(
+    wealth: FloatArray, sessions: SessionArray, count: int = 5, start_session: date | None = None
+) -> tuple[Drawdown, ...]:
     """The ``count`` deepest drawdowns of ``wealth`` [T + 1], deepest first, then earliest.
 
-    They do not overlap: each lasts from a peak until wealth is back at it.
+    They do not overlap: each lasts from a peak until wealth is back at it. ``start_session`` is the
+    session of ``wealth[0]``, where it is the value of one before ``sessions`` [T].
     """
     below = depths(wealth)
     under = below < -NOISE
@@ -57,6 +62,7 @@ def worst_drawdowns(wealth: FloatArray, sessions: SessionArray, count: int = 5) 
     if not len(starts):
         return ()
     deepest = np.minimum.reduceat(below, starts)
+    start = str(sessions[0]) if start_session is None else start_session.isoformat()
     found = []
     for number in np.argsort(deepest, kind="stable")[:count].tolist():
         peak = int(starts[number]) - 1
@@ -65,7 +71,7 @@ def worst_drawdowns(wealth: FloatArray, sessions: SessionArray, count: int = 5) 
         trough = peak + int(np.argmin(below[peak : end + 1]))
         found.append(
             Drawdown(
-                peak=_day(sessions, peak),
+                peak=_day(sessions, peak) if peak else start,
                 trough=_day(sessions, trough),
                 recovery=None if recovery is None else _day(sessions, recovery),
                 depth=float(below[trough]),
@@ -78,5 +84,5 @@ def worst_drawdowns(wealth: FloatArray, sessions: SessionArray, count: int = 5) 
 
 
 def _day(sessions: SessionArray, row: int) -> str:
-    """ISO date of row ``row`` of wealth, whose row 0 is before the first session."""
-    return str(sessions[max(row - 1, 0)])
+    """ISO date of row ``row`` of wealth, 1 for the first session."""
+    return str(sessions[row - 1])

@@ -97,7 +97,7 @@ def _of_wealth(grown: FloatArray | Undefined, result: EngineResult) -> dict[str,
     days = int((result.sessions[-1] - result.sessions[0]).astype(np.int64))
     deviation = float(np.std(returns, ddof=1)) if len(returns) > 1 else 0.0
     var, cvar = historical_var(returns, 0.05)
-    deepest = next(iter(worst_drawdowns(grown, result.sessions, 1)), None)
+    deepest = next(iter(worst_drawdowns(grown, result.sessions, 1, result.start_session)), None)
     depth = 0.0 if deepest is None else deepest.depth
     return {
         "total_return": total,

@@ -15,7 +15,8 @@ def own_part(result: EngineResult, own_from: date) -> EngineResult:
     """The sessions of ``result`` from ``own_from`` on, for metrics and reports only.
 
     Its ``start_cash`` is the NAV of the session before, so that the first return is on what the
-    account was worth then, and the returns of consecutive parts link to those of the whole.
+    account was worth then, and the returns of consecutive parts link to those of the whole; its
+    ``start_session`` is that session, to which a fall from there is dated.
     Where no session comes before, it is ``result`` itself.
 
     It is not proven by the identities, and would not pass them: it begins with positions whose
@@ -41,6 +42,7 @@ def own_part(result: EngineResult, own_from: date) -> EngineResult:
         result,
         **cut,
         start_cash=float(result.nav[row - 1]),
+        start_session=result.sessions[row - 1].astype(object),
         fills=Fills(**columns),
         rejected_orders=tuple(
             dataclasses.replace(order, session=order.session - row)

@@ -144,7 +144,7 @@ def _of_returns(
                 gaps[f"rolling_{name}_{window}"] = gap
     var_5, cvar_5 = historical_var(returns, 0.05)
     var_1, cvar_1 = historical_var(returns, 0.01)
-    drawdowns = worst_drawdowns(grown, result.sessions, MOST_DRAWDOWNS)
+    drawdowns = worst_drawdowns(grown, result.sessions, MOST_DRAWDOWNS, result.start_session)
     for number, drawdown in enumerate(drawdowns):
         if drawdown.recovery is None:
             for name in ("recovery", "to_recover"):

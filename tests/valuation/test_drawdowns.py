@@ -1,5 +1,7 @@
 """Drawdowns, their dates and their lengths."""
 
+from datetime import date
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -30,6 +32,13 @@ def test_a_loss_on_the_first_session_is_a_drawdown_from_the_start_capital():
     (found,) = worst_drawdowns(np.array([100.0, 90.0, 95.0]), SESSIONS)
 
     assert (found.peak, found.trough, found.recovery) == ("2020-01-01", "2020-01-01", None)
+    assert (found.to_trough, found.to_recover, found.length) == (1, None, 2)
+
+
+def test_a_fall_from_what_was_held_before_is_dated_to_the_session_before():
+    (found,) = worst_drawdowns(np.array([100.0, 90.0, 95.0]), SESSIONS, start_session=date(2019, 12, 30))
+
+    assert (found.peak, found.trough, found.recovery) == ("2019-12-30", "2020-01-01", None)
     assert (found.to_trough, found.to_recover, found.length) == (1, None, 2)
 
 

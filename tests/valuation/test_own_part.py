@@ -13,6 +13,7 @@ from pytest_finbot.valuation.books import Books
 from pytest_finbot.valuation.metrics import compute_metrics
 from pytest_finbot.valuation.own_part import own_part
 from pytest_finbot.valuation.returns import returns_of, wealth
+from pytest_finbot.valuation.risk import analyse_risk
 
 FIRST = date(2020, 1, 1)
 
@@ -60,6 +61,27 @@ def test_a_part_begins_with_what_the_account_was_worth_the_session_before():
     assert metrics["total_return"] == pytest.approx(132.0 / 102.0 - 1.0)
     assert metrics["max_drawdown"] == pytest.approx(-0.25)
     assert metrics["final_nav"] == 132.0
+
+
+def test_a_fall_on_its_first_session_is_from_the_session_before():
+    whole = account([101.0, 102.0, 120.0, 90.0, 132.0])
+
+    part = own_part(whole, FIRST + timedelta(3))
+
+    metrics = compute_metrics(part, Books(part)).values
+    names = ("max_drawdown_peak", "max_drawdown_trough", "max_drawdown_recovery")
+    fall = ["2020-01-03", "2020-01-04", "2020-01-05"]
+    assert [metrics[name] for name in names] == fall
+    assert [compute_metrics(whole, Books(whole)).values[name] for name in names] == fall
+    (drawdown,) = analyse_risk(part, Books(part)).drawdowns
+    assert [drawdown.peak, drawdown.trough, drawdown.recovery] == fall
+
+
+def test_a_part_of_one_session_fell_from_the_session_before():
+    part = own_part(account([101.0, 102.0, 120.0, 90.0]), FIRST + timedelta(3))
+
+    metrics = compute_metrics(part, Books(part)).values
+    assert (metrics["max_drawdown_peak"], metrics["max_drawdown_trough"]) == ("2020-01-03", "2020-01-04")
 
 
 def test_fills_and_rejected_orders_are_those_of_its_sessions_with_rows_of_its_own():
