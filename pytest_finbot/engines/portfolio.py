@@ -88,7 +88,7 @@ def _simulated(terms: _Terms, targets: TargetWeights) -> EngineResult:
         )
     rows = targets.rows if spec.fill == "close" else targets.rows + 1
     fillable = int(np.searchsorted(rows, len(market.sessions)))
-    if fillable < len(rows):
+    if fillable < len(rows) and not _goes_on(spec):
         last = market.sessions[targets.rows[-1]]
         warnings.append(f"the decision of {last} was not executed: no session is left to fill it")
     rows, weights = rows[:fillable], weights[:fillable]
@@ -118,6 +118,12 @@ def _simulated(terms: _Terms, targets: TargetWeights) -> EngineResult:
         warnings=warnings,
         native={"decisions": len(targets.rows), "scaled_decisions": scaled},
     )
+
+
+def _goes_on(spec: RunSpec) -> bool:
+    """Whether another run executes what this one decides on its last session: the next slice, or the
+    out-of-sample part that begins with the same days."""
+    return spec.part is not None and spec.part.kind in ("slice", "in_sample")
 
 
 def _within_gross_exposure(weights: FloatArray, limit: float | None) -> tuple[FloatArray, int]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_finbot.checks.accounting import check_books
-from pytest_finbot.contracts import CostSpec, DataSpec, MarketData, RunSpec, TargetWeights
+from pytest_finbot.contracts import CostSpec, DataSpec, MarketData, PartSpec, RunSpec, TargetWeights
 from pytest_finbot.engines.portfolio import PortfolioEngine, simulate
 from pytest_finbot.errors import ParameterError
 from pytest_finbot.market.store import load_market
@@ -115,6 +115,16 @@ def test_a_decision_with_no_session_left_is_told_not_filled():
     result = simulate(a_spec("A", fill="next_close"), a_market([[10], [20]]), decided([1], [[1.0]]))
     assert len(result.fills) == 0
     assert "2020-01-02 was not executed" in result.warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"), [("slice", 0), ("in_sample", 0), ("out_of_sample", 1), ("window", 1)]
+)
+def test_a_decision_that_another_part_executes_is_no_news(kind, told):
+    spec = a_spec("A", fill="next_close", part=PartSpec("run", kind, 1))
+    result = simulate(spec, a_market([[10], [20]]), decided([0, 1], [[0.5], [1.0]]))
+    assert len(result.fills) == 1
+    assert len(result.warnings) == told
 
 
 def test_targets_beyond_the_gross_limit_are_scaled_and_told():
