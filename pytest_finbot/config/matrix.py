@@ -116,7 +116,18 @@ class _Reader:
             return None
         if not values:
             self._tell((key,), "no values; expected at least one")
+        self._tell_repeated(key, values)
         return None if inner is None else _Axis(key, inner, values)
+
+    def _tell_repeated(self, key: str, values: list[Any]) -> None:
+        """Equal values would make runs of one configuration, however each is written."""
+        first: dict[Any, int] = {}
+        for number, value in enumerate(values):
+            earlier = first.setdefault(_by_value(value), number)
+            if earlier != number:
+                what = "it" if isinstance(value, list | dict) else describe(value)
+                where = key_path((*self._place, key, earlier))
+                self._tell((key, number), f"{what} is given twice; it was first given in {where}; keep one")
 
     def _inner(self, key: str, place: Place) -> Place | None:
         """The path within a run that ``key`` names; ``None``, and told, where there is none."""
@@ -221,7 +232,7 @@ class _Reader:
                     self._tell(place, f"{quoted(key)} is no key of this matrix{near}")
                 continue
             values = axes[numbers[key]].values
-            same = {index for index, other in enumerate(values) if _same(value, other)}
+            same = {index for index, other in enumerate(values) if _by_value(value) == _by_value(other)}
             if not same:
                 shown = ", ".join(str(other) for other in values[:10]) + (", …" if len(values) > 10 else "")
                 self._tell(place, f"matches no combination; the matrix has {shown}")
@@ -236,22 +247,21 @@ class _Reader:
         include: list[tuple[int, dict[str, Any]]],
     ) -> Iterator[Combination]:
         by_key = {axis.key: axis for axis in axes}
+        # Equal values have one label, so that a combination that is there already has its id.
+        called = {
+            key: dict(zip(map(_by_value, axis.values), axis.labels, strict=True))
+            for key, axis in by_key.items()
+        }
         for number, entry in include:
             parts, words = [], []
             for key in [*by_key, *(key for key in entry if key not in by_key)]:
                 axis = by_key.get(key) or further[key]
                 value = entry[key]
                 parts.append(self._part(("include", number, key), axis.inner, value))
-                words.append(f"{labels[key]}-{slug(value, _position(axis, key in by_key, value, number))}")
+                position = number + 1 + (len(axis.values) if key in by_key else 0)
+                label = f"{labels[key]}-{slug(value, position)}"
+                words.append(called.setdefault(key, {}).setdefault(_by_value(value), label))
             yield _combination(parts, words)
-
-
-def _position(axis: _Axis, of_matrix: bool, value: Any, number: int) -> int:
-    """1-based, of an included value: that of its equal in the matrix, or one behind its values."""
-    if not of_matrix:
-        return number + 1
-    same = (index for index, other in enumerate(axis.values) if _same(value, other))
-    return next(same, len(axis.values) + number) + 1
 
 
 def _product(axes: list[_Axis], excluded: list[dict[int, set[int]]]) -> Iterator[Combination]:
@@ -281,9 +291,13 @@ def _today(inner: Place) -> Place:
     return FLAT.get(str(inner[0]), inner) if len(inner) == 1 else inner
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Equal, and not as ``1 == True`` is."""
-    return bool(one == other) and isinstance(one, bool) is isinstance(other, bool)
+def _by_value(value: Any) -> Any:
+    """Equal for values that are: 0 and 0.0, mappings in any order; and not as ``1 == True`` is."""
+    if isinstance(value, dict):
+        return dict, frozenset((key, _by_value(child)) for key, child in value.items())
+    if isinstance(value, list):
+        return list, tuple(map(_by_value, value))
+    return (bool, value) if isinstance(value, bool) else value
 
 
 def told_parts(parts: Iterable[Level]) -> str:

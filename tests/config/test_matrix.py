@@ -200,8 +200,8 @@ def test_an_included_value_without_a_form_has_a_position_behind_those_of_the_mat
 
 
 def test_ids_that_collide_are_told_with_both_sources(folder):
-    assert wrong(folder, "{params.a: [1, 2, 1], fill: [close, next_close]}") == [
-        "finbot.yaml:8: matrix[\"params.a\"][2]: the id 'a.a-1.fill-close' is already that of "
+    assert wrong(folder, "{params.a: [a b, a_b], fill: [close, next_close]}") == [
+        "finbot.yaml:8: matrix[\"params.a\"][1]: the id 'a.a-a_b.fill-close' is already that of "
         'the run on line 9 with matrix["params.a"][0], matrix.fill[0]'
     ]
     assert wrong(folder, "{params.a: [1], include: [{params.a: 1}]}") == [
@@ -211,6 +211,44 @@ def test_ids_that_collide_are_told_with_both_sources(folder):
     assert wrong(folder, "{seed: [1]}", "{id: a}, {id: A.seed-1, matrix: false}") == [
         "finbot.yaml:9: runs[1].id: the id 'A.seed-1' is already that of the run on line 9 "
         "with matrix.seed[0] (as 'a.seed-1'; ids become folders, where case may not count)"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "number", "what"),
+    [
+        ("[0, 5, 0.0]", 2, "the number 0.0"),
+        ("[100000, 1.0e+5]", 1, "the number 100000.0"),
+        ("[x, y, 'x']", 2, "the text 'x'"),
+        ("[{A: 1, B: 2}, {B: 2.0, A: 1}]", 1, "it"),
+        ("[[1, true], [1.0, true]]", 1, "it"),
+    ],
+)
+def test_a_value_that_is_given_twice_is_told_however_it_is_written(folder, values, number, what):
+    assert wrong(folder, f"{{params.a: {values}}}", "{id: a}, {id: b}") == [
+        f'finbot.yaml:8: matrix["params.a"][{number}]: {what} is given twice; '
+        f'it was first given in matrix["params.a"][0]; keep one'
+    ]
+
+
+def test_what_only_looks_alike_is_not_given_twice(folder):
+    assert len(of(folder, "{params.a: [1, true, 0, false, [[1]], [[true]], {a: 1}, {a: true}]}")) == 8
+
+
+def test_what_is_included_has_the_id_of_its_equal_however_it_is_written(folder):
+    assert wrong(folder, "{params.a: [0], include: [{params.a: 0.0}]}") == [
+        "finbot.yaml:8: matrix.include[0][\"params.a\"]: the id 'a.a-0' is already that of the run on line 9 "
+        'with matrix["params.a"][0]'
+    ]
+    assert wrong(folder, "{include: [{params.a: {b: 1}}, {params.a: {b: 1.0}}]}") == [
+        "finbot.yaml:8: matrix.include[1][\"params.a\"]: the id 'a.a-v1' is already that of the run "
+        'on line 9 with matrix.include[0]["params.a"]'
+    ]
+    assert names(
+        of(folder, "{params.a: [0], fill: [close], include: [{params.a: 0.0, fill: next_open}]}")
+    ) == [
+        "a.a-0.fill-close",
+        "a.a-0.fill-next_open",
     ]
 
 
