@@ -17,9 +17,10 @@ def check_marks(marks: Marks, spec: MarkSpec) -> CheckResult:
         first = marks.unmarked[0]
         verdict = Verdict.ERROR if share > spec.max_unmarked else Verdict.WITHIN
         message = (
-            f"{_positions(marks.unmarked_count)} of {marks.held:,} held ({share:.2%}) "
+            f"{_positions(marks.unmarked_count)} of {marks.held:,} held ({_percent(share)}) "
             f"{'has' if marks.unmarked_count == 1 else 'have'} no valid mark, "
-            f"{'more than' if verdict is Verdict.ERROR else 'within'} the {spec.max_unmarked:.2%} allowed: "
+            f"{'more than' if verdict is Verdict.ERROR else 'within'} "
+            f"the {_percent(spec.max_unmarked)} allowed: "
             f"first {first.asset} on {first.session}: {first.why}"
         )
         others = [said for said in (_fallbacks(marks), _look_ahead(marks)) if said]
@@ -70,6 +71,11 @@ def _look_ahead(marks: Marks) -> str:
         f"{_positions(marks.look_ahead_count)} of {marks.held:,} held "
         f"{'is' if marks.look_ahead_count == 1 else 'are'} valued at a price known only later"
     )
+
+
+def _percent(fraction: float) -> str:
+    """As reports spell it: ``0.54 %``."""
+    return f"{fraction * 100:.2f} %"
 
 
 def _positions(count: int) -> str:

@@ -229,7 +229,7 @@ def test_a_position_that_was_never_priced_is_named_and_left_without_a_mark():
     assert (check.verdict, check.session, check.asset) == (Verdict.ERROR, "2012-10-01", "S0")
     assert check.value == pytest.approx(2 / 3)
     assert check.message == (
-        "2 positions of 3 held (66.67%) have no valid mark, more than the 5.00% allowed: first S0 on "
+        "2 positions of 3 held (66.67 %) have no valid mark, more than the 5.00 % allowed: first S0 on "
         "2012-10-01: it has no price on that session, or on any before it in the run's window"
     )
 
@@ -243,7 +243,7 @@ def test_up_to_the_allowed_share_the_run_goes_on_and_the_positions_are_told():
 
     assert marks.share_unmarked == 0.05
     assert (exactly.verdict, exactly.asset) == (Verdict.WITHIN, "S0")
-    assert "within the 5.00% allowed" in exactly.message
+    assert "within the 5.00 % allowed" in exactly.message
     assert check_marks(marks, MarkSpec(max_unmarked=0.049)).verdict is Verdict.ERROR
 
 
