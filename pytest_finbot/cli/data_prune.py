@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from pytest_finbot.cli.opening import REGISTRY_OPTION, existing_registry
+from pytest_finbot.cli.show import counted, say_json
 from pytest_finbot.cli.telling import told
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def prune(registry: str, keep_days: int, apply: bool, as_json: bool) -> None:
     with told():
         plan = prune_snapshots(existing_registry(registry), keep=timedelta(days=keep_days), apply=apply)
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(plan), ensure_ascii=False, allow_nan=False))
+        say_json(dataclasses.asdict(plan))
     else:
         _tell(plan)
 
@@ -51,9 +51,10 @@ def _tell(plan: SnapshotPrune) -> None:
     for identity, why in plan.kept.items():
         click.echo(f"kept {identity}: {why}")
     if plan.leftovers:
-        click.echo(f"{verb} {plan.leftovers:,} drafts left by processes that were killed")
-    click.echo(
-        f"{verb} {len(plan.removed):,} snapshots and {plan.objects:,} objects ({plan.object_bytes:,} bytes)"
-    )
+        drafts = counted(plan.leftovers, "draft")
+        by = "a process that was" if plan.leftovers == 1 else "processes that were"
+        click.echo(f"{verb} {drafts} left by {by} killed")
+    snapshots, objects = counted(len(plan.removed), "snapshot"), counted(plan.objects, "object")
+    click.echo(f"{verb} {snapshots} and {objects} ({plan.object_bytes:,} bytes)")
     if not plan.applied:
         click.echo("nothing was changed; add --apply to remove it")

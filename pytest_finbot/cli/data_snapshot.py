@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pytest_finbot.cli.opening import REGISTRY_OPTION
+from pytest_finbot.cli.show import counted, say_json
 from pytest_finbot.cli.telling import told
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def snapshot(registry: str, as_json: bool, file: Path) -> None:
     with told():
         taken = take_snapshot(Path(registry), file, uses_of(file, registry))
     if as_json:
-        click.echo(json.dumps(dataclasses.asdict(taken), ensure_ascii=False, allow_nan=False))
+        say_json(dataclasses.asdict(taken))
     else:
         _tell(taken)
     raise SystemExit(1 if taken.refused else 0)
@@ -46,11 +46,11 @@ def _tell(taken: TakenSnapshot) -> None:
 
     click.echo(taken.id + ("" if taken.new else ": the same data was kept before"))
     for source, symbols in taken.sources.items():
-        click.echo(f"  {source}: {len(symbols):,} symbols: {some(symbols, _SYMBOLS)}")
+        click.echo(f"  {source}: {counted(len(symbols), 'symbol')}: {some(symbols, _SYMBOLS)}")
     years = f"{taken.years[0]} to {taken.years[-1]}"
     there = taken.objects - taken.written
     click.echo(
-        f"  {years}; {taken.objects:,} objects ({taken.bytes:,} bytes): {taken.written:,} written "
+        f"  {years}; {counted(taken.objects, 'object')} ({taken.bytes:,} bytes): {taken.written:,} written "
         f"({taken.bytes_written:,} bytes), {there:,} there already"
     )
     for run, why in taken.refused.items():

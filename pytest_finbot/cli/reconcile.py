@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -108,22 +109,23 @@ def reconcile(
 
 
 def _as_json(reconciler: Reconciler, run: str | None, about: dict[str, Any], *, pager: bool) -> Counter[str]:
-    """One document, written a run at a time: all of a large batch is more than memory is for."""
+    """One document, laid out as :func:`say_json` does, and written a run at a time: all of a large
+    batch is more than memory is for."""
     counts: Counter[str] = Counter()
-    head = json.dumps(about, allow_nan=False)
-    lead = f'{head[:-1]}, "runs": ['
+    head = json.dumps(about, allow_nan=False, indent=2)
+    lead = head.removesuffix("\n}") + ',\n  "runs": ['
     for judged in _each(reconciler, run, counts):
-        click.echo(f"{lead}\n{json.dumps(judged.to_json(), allow_nan=False)}", nl=False)
+        told_of = json.dumps(judged.to_json(), allow_nan=False, indent=2)
+        click.echo(f"{lead}\n{textwrap.indent(told_of, '    ')}", nl=False)
         lead = ","
-    if not counts:
-        click.echo(lead, nl=False)
+    end = "\n  ]," if counts else f"{lead}],"
     tail = {
         "counts": {
             state: counts[state] for state in ("clean", "broken", "altered", "unknown", "other_dates")
         },
         "problems": reconciler.problems,
     }
-    click.echo(f"\n], {json.dumps(tail, allow_nan=False)[1:]}")
+    click.echo(end + json.dumps(tail, allow_nan=False, indent=2)[1:])
     return counts
 
 

@@ -145,7 +145,11 @@ def _marks(notes: Mapping[str, Any]) -> str:
         "look_ahead_count": "valued at a price known only later",
         "unmarked_count": "without a valid mark",
     }
-    return ", ".join(f"{notes[key]} positions {said}" for key, said in kinds.items() if notes.get(key))
+    return ", ".join(
+        f"{notes[key]} position{'' if notes[key] == 1 else 's'} {said}"
+        for key, said in kinds.items()
+        if notes.get(key)
+    )
 
 
 def _money(value: float | None) -> str:

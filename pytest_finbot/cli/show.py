@@ -114,6 +114,11 @@ def counts(numbers: Mapping[str, int]) -> str:
     return ", ".join(f"{number:,} {shown(word)}" for word, number in ordered) or NOTHING
 
 
+def counted(number: int, noun: str) -> str:
+    """``1 run``, ``2,000 runs``: of nouns that take an s."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def say_json(document: Mapping[str, Any]) -> None:
     """Write ``document`` as strict JSON. Only ASCII: a name may be none that the terminal can write."""
     click.echo(json.dumps(document, allow_nan=False, indent=2))

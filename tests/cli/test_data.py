@@ -1,5 +1,6 @@
 """``finbot data``: what it says, and how it ends."""
 
+import json
 import re
 
 import pytest
@@ -39,6 +40,8 @@ def test_a_snapshot_tells_what_it_holds_and_that_it_was_there(batch, ask):
     told = snapshot(ask)
     assert (told["id"], told["new"], told["objects"], told["written"]) == (identity, False, 2, 0)
     assert {*told["digests"]} == {"one", "other"}
+    asked = ask("data", "snapshot", "finbot.yaml", "--json")
+    assert asked.out == json.dumps(told, indent=2) + "\n"
     assert told["refused"] == {}
 
 
@@ -123,7 +126,7 @@ def test_prune_says_what_would_go_and_removes_it_when_asked(batch, ask):
     would = ask("data", "prune", "--keep-days", "0").out.splitlines()
     assert would[0].startswith(f"would remove {first}, taken 20")
     assert would[0].endswith("for finbot.yaml")
-    assert would[1].startswith("would remove 1 snapshots and 2 objects (")
+    assert would[1].startswith("would remove 1 snapshot and 2 objects (")
     assert would[2] == "nothing was changed; add --apply to remove it"
     document = ask("data", "prune", "--keep-days", "0", "--apply", "--json").document
     assert ([one["id"] for one in document["removed"]], document["applied"]) == ([first], True)

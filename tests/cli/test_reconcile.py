@@ -410,12 +410,24 @@ def test_an_engine_that_books_in_cents_may_be_off_by_one_for_each_fill(recorded)
     assert ask(recorded.root, "last").status == 1
 
 
+def test_the_answer_as_json_is_laid_out_as_every_other_however_many_runs_there_are(recorded, core):
+    for words in ((core,), (core, "--run", "long"), (core, "--date", "1999-01-04")):
+        asked = ask(recorded.root, *words, "--json")
+        assert asked.out == json.dumps(asked.document, indent=2) + "\n"
+    recorded.batch({}, expected=[])
+    asked = ask(recorded.root, "last", "--json")
+    assert (asked.document["runs"], asked.status) == ([], 1)
+    assert asked.out == json.dumps(asked.document, indent=2) + "\n"
+
+
 def test_prices_that_stood_in_are_told_beside_the_figures(recorded):
     notes = {"held": 400, "fallback_count": 3, "fallbacks": []}
     recorded.batch({"long": a_result()}, mark_notes=notes)
 
     assert "long: 3 positions valued at a price that stood in" in ask(recorded.root, "last").out
     assert ask(recorded.root, "last", "--json").runs["long"]["marks"] == notes
+    recorded.batch({"long": a_result()}, mark_notes={"held": 400, "unmarked_count": 1})
+    assert "long: 1 position without a valid mark" in ask(recorded.root, "last").out
 
 
 # ------------------------------------------------------------------------------------ the call
