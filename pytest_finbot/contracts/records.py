@@ -108,6 +108,8 @@ class RunRecord:
     """``start_cash`` and ``cent`` of the engine's result: what its identities need beside the series."""
     timings: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """Seconds by what they went into, beside the phases: ``recording`` its series and files."""
+    counted_against: str | None = None
+    """Of a failed run that is gated by nothing: the batch of its newest good result, empty for none."""
     part: Mapping[str, Any] | None = None
     """What the run is a part of, see :class:`~pytest_finbot.contracts.PartSpec`."""
     compared_at: str = ""

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from pytest_finbot.baselines.judge import Gate
-from pytest_finbot.baselines.previous import PreviousBatch
+from pytest_finbot.baselines.previous import EarlierRuns
 from pytest_finbot.contracts import PhaseResult, RunSpec
 from pytest_finbot.errors import ParameterError
 from pytest_finbot.fingerprint import config_hash
@@ -39,7 +39,7 @@ def execute(
     phases: Sequence[Phase] = PHASES,
     selection: Selection | None = None,
     gate: Gate | None = None,
-    previous: PreviousBatch | None = None,
+    previous: EarlierRuns | None = None,
     reruns: int = 0,
     bounds: Bounds = nullcontext,
     contained: bool = False,

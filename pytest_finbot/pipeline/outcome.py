@@ -23,7 +23,7 @@ from pytest_finbot.contracts import (
 if TYPE_CHECKING:
     from pytest_finbot.baselines.facts import Comparison
     from pytest_finbot.baselines.judge import Gate
-    from pytest_finbot.baselines.previous import PreviousBatch
+    from pytest_finbot.baselines.previous import EarlierRuns
     from pytest_finbot.valuation.books import Books
     from pytest_finbot.valuation.costs import CostAnalysis
     from pytest_finbot.valuation.risk import RiskAnalysis
@@ -51,7 +51,7 @@ class RunOutcome:
     risk: RiskAnalysis | None = None
     costs: CostAnalysis | None = None
     comparison: Comparison | None = None
-    previous: PreviousBatch | None = None
+    previous: EarlierRuns | None = None
     """What an ungated run is counted against."""
     counters: Mapping[str, int] = field(default_factory=dict)
     """What a phase had counted when it failed."""

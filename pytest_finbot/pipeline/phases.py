@@ -15,8 +15,11 @@ from pytest_finbot.baselines.dependencies import dependencies_of_run
 from pytest_finbot.baselines.headline import headline
 from pytest_finbot.baselines.results import RunResult
 from pytest_finbot.baselines.slices import slice_of
-from pytest_finbot.checks.accounting import check_books
+from pytest_finbot.checks.accounting import cents_needed, check_books
+from pytest_finbot.checks.against_market import check_marks_at_market, distant_fills
 from pytest_finbot.checks.contract import check_result
+from pytest_finbot.checks.declared import beyond_declared, check_declared
+from pytest_finbot.checks.identities import residuals
 from pytest_finbot.checks.marks import check_marks
 from pytest_finbot.contracts import Cause, CheckResult, EngineResult, MarketData, Verdict
 from pytest_finbot.engines.resolve import resolve_engine
@@ -96,6 +99,8 @@ def simulate(run: RunOutcome) -> Counters:
     check_result(result, spec, market)
     run.result = result
     run.warnings.extend(result.warnings)
+    run.warnings.extend(beyond_declared(result, spec, market))
+    run.warnings.extend(distant_fills(result, market))
     return {
         "sessions": len(result.sessions),
         "fills": len(result.fills),
@@ -154,15 +159,8 @@ def costs(run: RunOutcome) -> Counters:
 
 
 def checks(run: RunOutcome) -> Counters:
-    """The books: every accounting identity of the result. Then its baseline, where the batch has some."""
-    found = check_books(_result(run), run.spec, _books(run))
-    run.checks.extend(found)
-    broken = [check for check in found if check.failed]
-    if broken:
-        raise EngineError(
-            f"the books of engine {run.spec.engine!r} do not add up:\n"
-            + "\n".join(f"{check.name}: {check.message}" for check in broken)
-        )
+    """The books, and what the batch and the market know of them. Then the baseline, where there is one."""
+    _prove(run)
     if run.gate is not None or run.reruns:
         _hold(run)
     if run.gate is None:
@@ -170,13 +168,36 @@ def checks(run: RunOutcome) -> Counters:
     return {"checks": len(run.checks)}
 
 
+def _prove(run: RunOutcome) -> None:
+    """Every identity, what was declared, and marks at the market's closes; raises EngineError."""
+    result, spec, market, books = _result(run), run.spec, _market(run), _books(run)
+    identities = residuals(result, spec.start_capital, books)
+    own = check_books(result, spec, books, identities)
+    others = (check_declared(result, spec, market), check_marks_at_market(result, market, spec.marks))
+    run.checks.extend((*own, *others))
+    run.warnings.extend(cents_needed(identities, result))
+    broken = [check for check in (*own, *others) if check.failed]
+    if not broken:
+        return
+    told = "\n".join(f"{check.name}: {check.message}" for check in broken)
+    if any(check.failed for check in own):
+        raise EngineError(f"the books of engine {spec.engine!r} do not add up:\n{told}")
+    raise EngineError(
+        f"the account of engine {spec.engine!r} is not what the batch and the market say:\n{told}"
+    )
+
+
 def _hold_to_last(run: RunOutcome) -> None:
-    """Where nothing is accepted: at least no fewer rows than last time, see :class:`PreviousBatch`."""
+    """Where nothing is accepted: at least no fewer rows than last time, see :class:`EarlierRuns`."""
     if run.previous is None:
-        words = "there is no baseline and no completed batch before this one to count against"
+        words = "there is no baseline, and no registry with earlier results to count against"
         run.checks.append(CheckResult(COVERAGE, Verdict.SKIPPED, words))
         return
-    check = run.previous.check(run.spec.name, run.counts, run.fingerprint, tolerances_of(run.spec.checks))
+    not_asked = sum(
+        phase.status == "skipped" and (phase.reason or "").startswith("not asked for") for phase in run.phases
+    )
+    tolerances = tolerances_of(run.spec.checks)
+    check = run.previous.check(run.spec.name, run.counts, run.fingerprint, tolerances, not_asked=not_asked)
     run.checks.append(check)
     if check.failed:
         raise RegressionError(f"coverage: {check.message}")

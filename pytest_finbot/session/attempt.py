@@ -24,7 +24,7 @@ from pytest_finbot.session.exit_guard import ExitGuard
 
 if TYPE_CHECKING:
     from pytest_finbot.baselines.judge import Gate
-    from pytest_finbot.baselines.previous import PreviousBatch
+    from pytest_finbot.baselines.previous import EarlierRuns
     from pytest_finbot.pipeline.outcome import RunOutcome
     from pytest_finbot.pipeline.profiling import ProfilerName, RunProfile
     from pytest_finbot.pipeline.selection import Selection
@@ -43,7 +43,7 @@ class OpenBatch:
     """An earlier session recorded some of it."""
     only: frozenset[str] | None = None
     """Runs that may be executed, where not all of them may (``--finbot-retry-failed``)."""
-    previous: PreviousBatch | None = None
+    previous: EarlierRuns | None = None
     """What its runs are counted against where nothing is gated."""
 
     def run_folder(self, name: str) -> Path:
@@ -216,10 +216,18 @@ class Executor:
             comparison=None if run.comparison is None else run.comparison.to_json(),
             data_notes=run.data_notes,
             mark_notes=run.mark_notes,
+            counted_against=_counted_against(batch, run),
             books={} if result is None else _books(result),
             timings=timings,
             **described(spec),
         )
+
+
+def _counted_against(batch: OpenBatch, run: RunOutcome) -> str | None:
+    """For a later session to go on from, where this result is none to count against."""
+    if batch.previous is None or (run.error is None and run.proves):
+        return None
+    return batch.previous.reference(run.spec.name)
 
 
 def described(spec: RunSpec) -> dict[str, Any]:

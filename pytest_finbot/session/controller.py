@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_finbot.baselines.accept import Change, accept_batch
-from pytest_finbot.baselines.previous import PreviousBatch, last_completed
+from pytest_finbot.baselines.previous import EarlierRuns
 from pytest_finbot.config.manifest import runs_to_json
 from pytest_finbot.contracts import RunSpec
 from pytest_finbot.errors import FinbotError, RegistryError
@@ -165,11 +165,11 @@ class Controller:
             )
         gate = open_gate(planned.gate.payload(), registry)
         only = planned.continued.only if planned.continued is not None else None
+        earlier = None
         if gate is None:
-            planned.previous = last_completed(registry, batch.batch_name, before=batch_id)
-        previous = None if planned.previous is None else PreviousBatch(registry, planned.previous)
+            earlier = EarlierRuns(registry, batch.batch_name, manifest["slicing"], batch_id)
         planned.open = OpenBatch(
-            batch.path, batch_id, planned.folder.path, gate, asked is not None, only, previous
+            batch.path, batch_id, planned.folder.path, gate, asked is not None, only, earlier
         )
         planned.began = time.monotonic()
         (planned.folder.path / batch.path.name).write_bytes(batch.text)
@@ -214,7 +214,6 @@ class Controller:
                         "resumed": planned.open.resumed,
                         "plan": planned.continued.plan if planned.continued else None,
                         "cancels_before": planned.cancels_before,
-                        "previous": planned.previous,
                         "only": _sorted(planned.continued.only if planned.continued else None),
                     }
                     for planned in self.planned

@@ -39,6 +39,4 @@ class PlannedBatch:
     """Set where an earlier session's batch is gone on with."""
     cancels_before: tuple[str, ...] = ()
     watch: CancelWatch | None = None
-    previous: str | None = None
-    """Id of the batch that its runs are counted against, where nothing is gated."""
     provenance: dict[str, str] = field(default_factory=dict)

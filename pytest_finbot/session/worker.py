@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_finbot.baselines.previous import PreviousBatch
+from pytest_finbot.baselines.previous import EarlierRuns
 from pytest_finbot.config.manifest import runs_from_json
 from pytest_finbot.registry import open_registry
 from pytest_finbot.session.attempt import OpenBatch
@@ -34,12 +34,14 @@ class WorkerPlugin:
             gate = open_gate(batch["gate"], registry)
             batch_id = batch["batch_id"]
             only = None if batch["only"] is None else frozenset(batch["only"])
-            previous = None if batch["previous"] is None else PreviousBatch(registry, batch["previous"])
-            output = Path(batch["output"])
-            batches[path] = OpenBatch(path, batch_id, output, gate, batch["resumed"], only, previous)
             planned = registry.manifest(batch_id)
             if batch["plan"] is not None:  # this session's, whose line is not written yet
                 planned |= registry.plan(batch["plan"])
+            earlier = None
+            if gate is None:
+                earlier = EarlierRuns(registry, planned["batch_name"], planned.get("slicing"), batch_id)
+            output = Path(batch["output"])
+            batches[path] = OpenBatch(path, batch_id, output, gate, batch["resumed"], only, earlier)
             specs[path] = runs_from_json(planned)
             watches[batch_id] = CancelWatch(registry.batch_folder(batch_id), batch["cancels_before"])
         self._collection = BatchCollection(config, specs)

@@ -98,6 +98,7 @@ FIELDS = {
     "timings": st.dictionaries(TEXT, NUMBER, max_size=2),
     "part": st.none() | st.dictionaries(TEXT, JSON, max_size=3),
     "compared_at": TEXT,
+    "counted_against": st.none() | TEXT,
 }
 RECORDS = st.builds(RunRecord, **FIELDS)
 

@@ -1,10 +1,12 @@
-"""A batch without a baseline is counted against the last one of its name that was completed."""
+"""A run of a batch without a baseline is counted against its newest good result."""
 
 import pytest
 
-from pytest_finbot.baselines.previous import PreviousBatch, last_completed
+from pytest_finbot.baselines import previous
+from pytest_finbot.baselines.previous import Counted, EarlierRuns
 from pytest_finbot.contracts import CheckSpec, Verdict
 from pytest_finbot.registry import open_registry
+from pytest_finbot.registry.left_out import reason_of
 from pytest_finbot.tolerances import tolerances_of
 
 COUNTS = {"sessions": 250, "positions": 500, "fills": 24, "metrics": 19, "analytics": 1}
@@ -23,7 +25,7 @@ def test_a_file_that_lost_its_last_sessions_fails_and_says_what_is_fewer(project
     assert project.pytest("-n", "0").ret == 0
     first = coverage(project)["held"]
     assert first["verdict"] == "skipped"
-    assert first["message"] == "there is no baseline and no completed batch before this one to count against"
+    assert first["message"] == NONE
     before = project.summary()["batch_id"]
 
     whole = (project.path / "prices.csv").read_text()
@@ -35,7 +37,7 @@ def test_a_file_that_lost_its_last_sessions_fails_and_says_what_is_fewer(project
         assert project.rows()["held"]["error_category"] == "regression"
         words = (
             f"*coverage: fewer than in batch {before}: 6 → 4 sessions, 12 → 8 positions, 19 → 18 metrics; "
-            "neither its configuration nor its code changed, which would be a reason"
+            "neither its configuration nor its code changed, which would be a reason *"
         )
         result.stdout.fnmatch_lines([words])
 
@@ -47,7 +49,7 @@ def test_a_file_that_lost_its_last_sessions_fails_and_says_what_is_fewer(project
     assert now["short"]["verdict"] == "identical"
 
 
-# ------------------------------------------------------------------------------- which batch
+# ------------------------------------------------------------------------------- which result
 
 
 class Batches:
@@ -56,23 +58,42 @@ class Batches:
     def __init__(self, folder):
         self.registry = open_registry(folder / ".finbot", durability="second")
         self.number = 0
+        self.folds = []
+        fold = self.registry.fold
+        self.registry.fold = lambda batch_id, **asked: (self.folds.append(batch_id), fold(batch_id, **asked))[
+            1
+        ]
 
-    def __call__(self, *runs, name="small", status="success", deselected=0, slicing=None, counts=COUNTS):
+    def __call__(self, *runs, name="small", slicing=None, counts=COUNTS, **record):
         self.number += 1
-        batch_id = f"batch-20260101T0000{self.number:02d}Z-aaaaaa"
+        batch_id = f"batch-20260101T00{self.number // 60:02d}{self.number % 60:02d}Z-aaaaaa"
         self.registry.create_batch({"batch_id": batch_id, "batch_name": name, "slicing": slicing, "runs": []})
         writer = self.registry.open_writer(batch_id, "main")
-        writer.append("begin", {"at": "2026-01-01", "expected": list(runs), "deselected": deselected})
+        writer.append("begin", {"at": "2026-01-01", "expected": list(runs), "deselected": 0})
         for run in runs:
             fingerprint = {"config": f"{run}1", "code": {"hash": "c"}}
-            record = {"name": run, "status": status, "attempt": 1, "finished_at": "2026-01-01"}
-            writer.append("run", {**record, "counts": counts, "fingerprint": fingerprint})
+            told = {"name": run, "status": "success", "attempt": 1, "finished_at": "2026-01-01"}
+            writer.append("run", {**told, "counts": counts, "fingerprint": fingerprint, **record})
         writer.append("end", {"at": "2026-01-01", "exitstatus": 0})
         writer.close()
         return batch_id
 
-    def last(self, before, name="small"):
-        return last_completed(self.registry, name, before=before)
+    def fails(self, run, **record):
+        """A night on which ``run`` fails, recorded as a session records it."""
+        against = self.earlier().reference(run)
+        return self(run, status="failed", counted_against=against, **record)
+
+    def earlier(self, before="batch-2027", name="small", slicing=None):
+        self.folds.clear()
+        return EarlierRuns(self.registry, name, slicing, before)
+
+    def last(self, run="a", **asked):
+        found = self.earlier(**asked).find(run)
+        return found.batch_id if isinstance(found, Counted) else found.why
+
+    def lines(self, batch_id):
+        [segment] = self.registry.batch_folder(batch_id).glob("main-*.jsonl")
+        return segment
 
 
 @pytest.fixture
@@ -80,48 +101,102 @@ def batches(tmp_path):
     return Batches(tmp_path)
 
 
-def test_it_is_the_newest_completed_one_of_the_name(batches):
-    batches("a", "b")
-    whole = batches("a", "b")
-    batches("a", "b", status="failed")
+NONE = "there is no earlier good result of it to count against"
+
+
+def test_it_is_the_newest_good_result_of_the_run_in_batches_of_the_name(batches):
+    one = batches("a", "b")
+    two = batches("a")
     batches("a", "b", name="other")
-    now = batches("a", "b")
-    batches("a", "b")  # later than the batch that is gone on with
-    assert batches.last(now) == whole
-    assert batches.last(whole) < whole
+    later = batches("a", "b")
+    assert batches.last("a", before=later) == two
+    assert batches.last("b", before=later) == one  # a selection hides nothing of the others
+    assert batches.last("a", before=one) == NONE
 
 
-def test_there_may_be_none(batches):
+def test_a_run_that_fails_switches_nothing_off_for_the_others(batches):
+    good = batches("a", "b")
     batches("a", status="failed")
-    batches("a", name="other")
-    assert batches.last(batches("a")) is None
+    assert batches.last("a") == good
+    assert batches.last("b") == good
 
 
-def test_a_selection_is_counted_against_only_where_there_is_no_whole_batch(batches):
-    batches("a", deselected=1)
-    selection = batches("a", deselected=1)
-    assert batches.last(batches("a", "b", status="failed")) == selection
-    whole = batches("a", "b")
-    batches("a", deselected=1)
-    assert batches.last(batches("a", "b")) == whole
+def test_however_many_nights_are_red_what_was_good_is_not_forgotten_and_not_looked_for(batches, monkeypatch):
+    monkeypatch.setattr(previous, "LOOKED_INTO", 3)
+    good = batches("a")
+    nights = [batches.fails("a") for _ in range(6)]
+    earlier = batches.earlier()
+    assert earlier.find("a").batch_id == good
+    assert batches.folds == [nights[-1], good]
+
+
+def test_a_run_that_was_never_good_is_not_looked_for_every_night(batches):
+    nights = [batches.fails("a") for _ in range(4)]
+    assert batches.last("a") == NONE
+    assert batches.folds == [nights[-1]]
+
+
+def test_a_look_at_some_phases_hides_nothing(batches):
+    good = batches("a")
+    skipped = [{"name": "checks", "status": "skipped", "seconds": 0.0, "reason": reason_of(["marks"])}]
+    batches("a", phases=skipped)
+    assert batches.last("a") == good
+
+
+def test_a_batch_that_is_damaged_where_the_result_may_be_is_no_reason_to_pass(batches):
+    batches("a")
+    newest = batches("a")
+    segment = batches.lines(newest)
+    segment.write_text(segment.read_text().replace('"positions":500', '"positions":1'))
+    found = batches.earlier().check("a", COUNTS, {}, tolerances_of(CheckSpec()))
+    assert found.verdict is Verdict.ERROR
+    assert f"batch {newest} may have a result of it, and cannot be read whole" in found.message
+    assert f"finbot batches delete {newest}" in found.message
+
+
+def test_a_manifest_that_cannot_be_read_is_named_and_stops_nobody(batches):
+    good = batches("a")
+    newest = batches("a")
+    (batches.registry.batch_folder(newest) / "manifest.json").write_text("{")
+    assert batches.last("a") == good
+    assert batches.last("b") == f"{NONE}; {newest} cannot be read"
+    assert batches.earlier().reference("b") is None  # nobody can say that there is none
+
+
+def test_the_search_for_what_no_batch_has_ends_and_says_so(batches, monkeypatch):
+    monkeypatch.setattr(previous, "LOOKED_INTO", 3)
+    for _ in range(4):
+        batches("other")
+    assert batches.last("a") == "none of the newest 3 batches of small has a result of it"
 
 
 def test_slices_are_counted_against_the_same_slices(batches):
     days = {"from": None, "to": None, "chunk_days": 30}
-    whole = batches("a")
-    chunked = batches("a.1", "a.2", slicing=days)
-    assert batches.last(batches("a")) == whole
-    assert batches.last(batches("a.1", "a.2", slicing=days)) == chunked
-    assert batches.last(batches("a.1", slicing={**days, "chunk_days": 60})) is None
+    batches("a")
+    chunked = batches("a", slicing=days)
+    batches("a", slicing={**days, "chunk_days": 60})
+    assert batches.last("a", slicing=days) == chunked
 
 
 # ----------------------------------------------------------------------------- what is fewer
 
 
-def check(batches, run="a", config="a1", code="c", checks=None, **fewer):
-    previous = PreviousBatch(batches.registry, batches("a"))
+def check(batches, run="a", config="a1", code="c", checks=None, not_asked=0, **fewer):
+    batches("a")
     fingerprint = {"config": config, "code": {"hash": code}}
-    return previous.check(run, {**COUNTS, **fewer}, fingerprint, tolerances_of(checks or CheckSpec()))
+    tolerances = tolerances_of(checks or CheckSpec())
+    return batches.earlier().check(run, {**COUNTS, **fewer}, fingerprint, tolerances, not_asked=not_asked)
+
+
+def test_analytics_that_nobody_asked_for_are_not_missed(batches):
+    assert check(batches, analytics=0, not_asked=1).verdict is Verdict.IDENTICAL
+    assert check(batches, analytics=0, not_asked=0).verdict is Verdict.MOVED
+
+
+def test_rows_can_be_left_uncounted(batches):
+    off = check(batches, fills=1, checks=CheckSpec(limits={"coverage": None}))
+    assert (off.verdict, off.message) == (Verdict.SKIPPED, "switched off (checks.coverage)")
+    assert "checks: {coverage: false}" in check(batches, fills=1).message
 
 
 @pytest.mark.parametrize("output", COUNTS)
@@ -152,14 +227,14 @@ def test_another_configuration_or_code_is_a_reason(batches):
 def test_a_run_that_the_batch_did_not_have_is_skipped_with_that_reason(batches):
     found = check(batches, run="new")
     assert found.verdict is Verdict.SKIPPED
-    assert found.message == "batch batch-20260101T000001Z-aaaaaa has no record of it"
+    assert found.message == NONE
 
 
 def test_records_that_counted_nothing_are_skipped_with_that_reason(batches):
-    previous = PreviousBatch(batches.registry, batches("a", counts={}))
-    found = previous.check("a", COUNTS, {}, tolerances_of(CheckSpec()))
+    before = batches("a", counts={})
+    found = batches.earlier().check("a", COUNTS, {}, tolerances_of(CheckSpec()))
     assert found.verdict is Verdict.SKIPPED
-    assert found.message == f"no rows of batch {previous.batch_id} are counted"
+    assert found.message == f"no rows of batch {before} are counted"
 
 
 def test_a_preset_that_leaves_fills_to_the_run_leaves_their_number_to_it_too(batches):
