@@ -171,7 +171,8 @@ def _each(reconciler: Reconciler, run: str | None, counts: Counter[str]) -> Iter
 def batch_meant(registry: FilesRegistry, text: str) -> str:
     """The batch named by ``text``, as :func:`batch_named` has it, or the latest of a batch file.
 
-    Raises RegistryError where there is none, or more than one is meant.
+    Raises RegistryError where there is none, more than one is meant, or a manifest that cannot be
+    read may be that of the latest.
     """
     from pytest_finbot.errors import RegistryError
 
@@ -187,8 +188,12 @@ def batch_meant(registry: FilesRegistry, text: str) -> str:
         try:
             with using_manifest(batch_id):
                 manifest = registry.manifest(batch_id)
-        except RegistryError:
-            continue  # whoever names it is told what is wrong with it
+        except RegistryError as error:
+            # It may be the one: an older batch in its place would be an answer about something else.
+            raise RegistryError(
+                f"the latest batch of {text} is unknown: {error}; see finbot registry verify, or name the "
+                f"batch that is meant by its id (finbot batches list), as in finbot reconcile {batch_id}"
+            ) from error
         if manifest.get("file") in meant:
             found = (second, str(manifest.get("created_at", "")), batch_id)
             latest = found if latest is None else max(latest, found)

@@ -450,6 +450,20 @@ def test_of_a_batch_file_the_latest_batch_is_meant(recorded, tmp_path):
     assert "there is no such file" in other.err
 
 
+def test_a_newest_batch_whose_manifest_cannot_be_read_is_not_passed_over_for_an_older_one(recorded, tmp_path):
+    file = tmp_path / "finbot.yaml"
+    recorded.batch({"long": a_result()}, file=str(file))
+    recorded.milliseconds += 60_000
+    newest = recorded.batch({"long": a_result()}, file=str(file))
+    (recorded.registry.batch_folder(newest) / "manifest.json").write_text("{}\n")
+
+    asked = ask(recorded.root, file)
+
+    assert (asked.status, asked.out) == (4, "")
+    assert f"the latest batch of {file} is unknown" in asked.err
+    assert "see finbot registry verify, or name the batch that is meant by its id" in asked.err
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
