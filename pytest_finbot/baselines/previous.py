@@ -23,6 +23,7 @@ from pytest_finbot.tolerances import Tolerances
 LOOKED_INTO: Final = 200
 """Batches of the name that may have no record of a run before the search for it is given up."""
 
+NO_EARLIER: Final = "there is no earlier good result of it to count against"
 WAY_OUT: Final = "to leave rows uncounted: checks: {coverage: false}"
 
 
@@ -127,7 +128,7 @@ class EarlierRuns:
                     f"none of the newest {LOOKED_INTO} batches of {self._batch_name} has a result of it"
                 )
         unread = f"; {', '.join(self._unreadable)} cannot be read" if self._unreadable else ""
-        return NotFound(f"there is no earlier good result of it to count against{unread}")
+        return NotFound(f"{NO_EARLIER}{unread}")
 
     def check(
         self,

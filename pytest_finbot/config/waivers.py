@@ -17,7 +17,7 @@ from pytest_finbot.contracts import SERIES_CHECKS, Waiver
 from pytest_finbot.errors import BatchFileError, did_you_mean
 from pytest_finbot.tolerances import METRIC_UNITS
 
-WAIVABLE: Final = ("sessions", *CHECKS_WITH_LIMIT)
+WAIVABLE: Final = ("sessions", "coverage", *CHECKS_WITH_LIMIT)
 """Checks whose move can be waived: all that compare with a baseline."""
 
 
@@ -28,7 +28,7 @@ def _check_waivable(check: str) -> str:
         near = f"; did you mean 'metrics.{check}'?"
     else:
         near = did_you_mean(check, (*WAIVABLE, "metrics.*"))
-    known = ", ".join(("sessions", *SERIES_CHECKS))
+    known = ", ".join(("sessions", "coverage", *SERIES_CHECKS))
     what = "matches no check" if any(sign in check for sign in "*?[") else "is no check that can be waived"
     raise wrong(f"{quoted(check)} {what}{near or f'; expected one of {known}, metrics.<name> or a pattern'}")
 

@@ -61,6 +61,7 @@ def comparison_text(
         "metrics": metrics[:MOST_METRICS],
         "metrics_left": max(len(metrics) - MOST_METRICS, 0),
         "moved": moved,
+        "coverage": next((c.message for c in moved if c.name == "coverage"), ""),
         "not_deterministic": next((c.message for c in checks if c.name == "determinism" and c.failed), ""),
         "checks": checks if verbose else [],
         "look": look,

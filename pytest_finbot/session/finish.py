@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_finbot.baselines.headline import signed_money
 from pytest_finbot.baselines.waivers import expired
 from pytest_finbot.contracts import BatchStatus
+from pytest_finbot.reports.coverage_facts import CoverageTally
 from pytest_finbot.reports.facts import BatchFacts, GateFacts, WaiverFacts
 from pytest_finbot.reports.phase_facts import PhaseTally
 from pytest_finbot.reports.rows import SummaryRow
@@ -174,7 +175,8 @@ def finish_batch(
     fold = registry.fold(opened.batch_id)
     now = datetime.now(UTC)
     tally = PhaseTally(since=_stamp(now - timedelta(seconds=seconds)))
-    gone = tuple(_gone(tally.passing(fold.records()), registry, opened))
+    coverage = CoverageTally()
+    gone = tuple(_gone(coverage.passing(tally.passing(fold.records())), registry, opened))
     facts = BatchFacts(
         batch_id=opened.batch_id,
         batch_name=batch.batch_name,
@@ -192,7 +194,7 @@ def finish_batch(
         deselected=fold.deselected,
         error_categories=fold.error_categories,
         problems=(*problems, *fold.problems, *tally.problems(), *gone, *_not_accepted(fold, changes)),
-        notes=(*batch.notes, *fold.notes),
+        notes=(*batch.notes, *fold.notes, *coverage.notes()),
         provenance=provenance,
         gate=_gate_facts(fold, gate, changes, fail_on) if gate.gated else None,
         unproven=tally.unproven,

@@ -131,13 +131,13 @@ def test_what_can_be_waived(folder, check):
     ("check", "words"),
     [
         ("navv", "'navv' is no check that can be waived; did you mean 'nav'?"),
-        ("NAVS", "'NAVS' is no check that can be waived; expected one of sessions, nav, cash, "),
+        ("NAVS", "'NAVS' is no check that can be waived; expected one of sessions, coverage, nav, cash, "),
         ("cagr", "'cagr' is no check that can be waived; did you mean 'metrics.cagr'?"),
         ("metrics.sharp", "'metrics.sharp' is no check that can be waived; did you mean 'metrics.sharpe'?"),
         ("metric.*", "'metric.*' matches no check; did you mean 'metrics.*'?"),
         (
             "z?",
-            "'z?' matches no check; expected one of sessions, nav, cash, market_values, quantity, fills, ",
+            "'z?' matches no check; expected one of sessions, coverage, nav, cash, market_values, quantity, fills, ",
         ),
     ],
 )
