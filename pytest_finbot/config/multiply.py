@@ -164,6 +164,15 @@ class Multiplier:
                 length = (last - first).days + 1
                 message = f"{cut.windows.fits()} between {first} and {last}, which is {length} days"
                 self._findings.add(cut.place, message)
+            empty = next((span for span in spans if span.end < span.start), None)
+            if empty is not None:
+                # A day that its month has not becomes the last one: few days of it may be none.
+                self._findings.add(
+                    cut.place,
+                    f"the in-sample of window {empty.number} ({empty.start} to {empty.end}) is empty; "
+                    "make in_sample longer, or begin earlier in the month",
+                )
+                spans = ()
             cut.known[days] = tuple((span, _part_of(span, cut.place)) for span in spans)
         return cut.known[days]
 

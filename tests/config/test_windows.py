@@ -284,6 +284,16 @@ def test_what_is_wrong_with_windows_is_told_once_with_its_line(folder, windows, 
     assert problem.startswith(f"finbot.yaml:8: {words}"), problem
 
 
+def test_in_sample_days_that_a_short_month_leaves_none_of_are_told_in_the_words_of_the_file(folder):
+    dates = "  start_date: 2012-01-30\n  end_date: 2012-12-31\n"
+    windows = "{kind: walk_forward, in_sample: 1d, out_of_sample: 3m}"
+    assert wrong(folder, windows, dates, "{id: a}, {id: b}") == [
+        "finbot.yaml:8: windows: the in-sample of window 2 (2012-04-30 to 2012-04-29) is empty; "
+        "make in_sample longer, or begin earlier in the month"
+    ]
+    assert len(of(folder, windows.replace("1d", "2d"), dates=dates)) == 6
+
+
 def test_days_that_nobody_gives_are_missing_and_days_of_wrong_windows_are_not(folder):
     assert wrong(folder, "{from: 2010-01-01, length: 1y}") == [
         "finbot.yaml:7: runs[0].end_date: missing; a run needs end_date, here or in defaults"
