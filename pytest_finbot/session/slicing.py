@@ -169,11 +169,16 @@ def _pieces(slicing: Slicing, own_start: date, start: date, end: date) -> Iterat
             yield start, end
         return
     origin = slicing.first or own_start
+    if start > end:
+        return
     first = origin + timedelta(days=(start - origin).days // slicing.days * slicing.days)
-    while first <= end:
+    # In days of the run: a piece longer than the calendar is the rest of it.
+    while (left := (end - first).days) >= slicing.days:
         last = first + timedelta(days=slicing.days - 1)
-        yield max(first, start), min(last, end)
+        yield max(first, start), last
         first = last + timedelta(days=1)
+    if left >= 0:
+        yield max(first, start), end
 
 
 def _has_sessions(spec: RunSpec, first: date, last: date) -> bool:

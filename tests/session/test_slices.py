@@ -232,12 +232,30 @@ def test_options_that_contradict_one_another_are_refused(pytester, options, word
 
 
 @pytest.mark.parametrize(
-    "option",
-    ["--finbot-from=2020-02-30", "--finbot-to=tomorrow", "--finbot-chunk-days=0", "--finbot-target-date="],
+    ("option", "words"),
+    [
+        ("--finbot-from=2020-02-30", "'2020-02-30' is no day; expected one of the calendar as YYYY-MM-DD"),
+        ("--finbot-from=20190201", "'20190201' is no day"),
+        ("--finbot-to=tomorrow", "'tomorrow' is no day"),
+        ("--finbot-target-date=", "'' is no day"),
+        ("--finbot-chunk-days=0", "'0' is no number of them; expected a whole number of 1 or more"),
+        ("--finbot-chunk-days=many", "'many' is no number"),
+        ("--finbot-timeout=nan", "'nan' is no time limit; expected seconds, above 0"),
+    ],
 )
-def test_what_is_no_day_and_no_number_of_days_is_refused(pytester, option, capsys):
-    with pytest.raises(pytest.UsageError, match=option.partition("=")[0]):
+def test_what_is_no_day_and_no_number_of_days_is_refused(pytester, option, words):
+    with pytest.raises(pytest.UsageError, match=f"{option.partition('=')[0]}: {words}"):
         pytester.parseconfig(option)
+
+
+@pytest.mark.parametrize("length", [44, 999_999_999, 10**30])
+def test_a_piece_longer_than_its_run_is_all_of_it(batch, length):
+    last = dataclasses.replace(SPEC, name="b", end_date=date.max)
+    assert days(cut(batch(SPEC), length=length)) == [("2020-01-02", "2020-02-14")]
+    assert days(cut(batch(last), first="9999-12-30", length=1)) == [
+        ("9999-12-30", "9999-12-30"),
+        ("9999-12-31", "9999-12-31"),
+    ]
 
 
 def test_whole_runs_are_asked_for_by_saying_nothing(pytester):
