@@ -157,26 +157,45 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _positive(text: str) -> int:
-    """A whole number of at least 1; raises ValueError, which argparse tells with the option's name."""
-    number = int(text)
+    """A whole number of at least 1; raises ArgumentTypeError, which is told with the option's name."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
     if number < 1:
-        raise ValueError(text)
+        raise _no_value(f"{text!r} is no number of them; expected a whole number of 1 or more")
     return number
 
 
 def _day(text: str) -> date:
-    """A day as YYYY-MM-DD; raises ValueError, which argparse tells with the option's name."""
+    """A day as YYYY-MM-DD; raises ArgumentTypeError, which is told with the option's name."""
     from datetime import date
 
-    return date.fromisoformat(text)
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    # It reads 20190201 and 2019-W05-5 as well, which nobody announced and few can read.
+    if day is None or day.isoformat() != text:
+        raise _no_value(f"{text!r} is no day; expected one of the calendar as YYYY-MM-DD, as in 2019-02-28")
+    return day
 
 
 def _seconds(text: str) -> float:
-    """A time limit; raises ValueError, which argparse tells with the option's name."""
-    seconds = float(text)
+    """A time limit; raises ArgumentTypeError, which is told with the option's name."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds < float("inf"):
-        raise ValueError(text)
+        raise _no_value(f"{text!r} is no time limit; expected seconds, above 0")
     return seconds
+
+
+def _no_value(words: str) -> Exception:
+    from argparse import ArgumentTypeError
+
+    return ArgumentTypeError(words)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -188,6 +207,12 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) -> None:
     """Collect the files of ``--finbot-batch`` like any file named on the command line."""
+    if early_config.known_args_namespace.finbot_summary_json is not None:
+        from pytest_finbot.session.summary_json import forget_summary
+
+        # Before anything can be refused: what an earlier session said is not said of this one. Where it
+        # cannot be removed, that is told as soon as the command line is known to make sense.
+        forget_summary(early_config.known_args_namespace, early_config.invocation_params.dir)
     named: list[str] = early_config.known_args_namespace.finbot_batch
     if named:
         from pytest_finbot.session.discovery import absolute, split_node_id
@@ -216,6 +241,10 @@ def pytest_configure(config: pytest.Config) -> None:
                 WorkerPlugin(config, payload, config.workerinput["workerid"]), "finbot-worker"
             )
         return
+    if config.option.finbot_summary_json is not None:
+        from pytest_finbot.session.summary_json import check_summary
+
+        check_summary(config)
     if config.option.finbot_phase:
         from pytest_finbot.session.phases_asked import check_phases
 
@@ -261,10 +290,6 @@ def _controller(config: pytest.Config) -> Controller | None:
     """This session's controller, made at first need: xdist asks before ``pytest_configure``."""
     made: Controller | None
     if not hasattr(config, "_finbot_controller"):
-        if config.option.finbot_summary_json is not None:
-            from pytest_finbot.session.summary_json import forget_summary
-
-            forget_summary(config)
         from pytest_finbot.session.discovery import find_batch_files
 
         files = find_batch_files(config)

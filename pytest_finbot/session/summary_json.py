@@ -26,6 +26,8 @@ import pytest_finbot
 from pytest_finbot.registry.strict_json import encode
 
 if TYPE_CHECKING:
+    import argparse
+
     from pytest_finbot.session.finish import Finished
 
 STDOUT: Final = "-"
@@ -34,23 +36,36 @@ _END: Final = b"]}"
 """The last line of a batch's summary, after that of its last run."""
 
 
-def forget_summary(config: pytest.Config) -> None:
+def check_summary(config: pytest.Config) -> None:
+    """Remove the document of an earlier session; raises UsageError where there can be none of this one."""
+    asked: str = config.option.finbot_summary_json
+    log: str | None = config.option.finbot_log_json
+    folder = config.invocation_params.dir
+    why_not = forget_summary(config.option, folder)
+    two_files = log is not None and STDOUT not in (asked, log)
+    if two_files and os.path.realpath(folder / str(log)) == os.path.realpath(folder / asked):
+        why_not = "that is the file of --finbot-log-json too, and would replace it; name another one"
+    if why_not is not None:
+        raise pytest.UsageError(f"finbot: --finbot-summary-json {asked}: {why_not}\nnothing was run")
+
+
+def forget_summary(option: argparse.Namespace, folder: Path) -> str | None:
     """Remove the document of an earlier session: from now on it is no longer so.
 
-    Raises UsageError where the document could not be written, or would replace something else.
+    ``folder`` is where pytest was called. Returns why the document could not be written, or would
+    replace something else.
     """
-    asked: str = config.option.finbot_summary_json
-    if asked == STDOUT or config.option.collectonly:
-        return
-    path = Path(config.invocation_params.dir, asked)
+    asked: str = option.finbot_summary_json
+    if asked == STDOUT or option.collectonly:
+        return None
+    path = folder / asked
     try:
         why_not = _why_not_replaced(path)
         if why_not is None:
             path.unlink(missing_ok=True)
+        return why_not
     except OSError as error:
-        why_not = f"it cannot be replaced: {error.strerror or error}"
-    if why_not is not None:
-        raise pytest.UsageError(f"finbot: --finbot-summary-json {asked}: {why_not}\nnothing was run")
+        return f"it cannot be replaced: {error.strerror or error}"
 
 
 def _why_not_replaced(path: Path) -> str | None:
