@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,10 @@ SUFFIXES = (".parquet", ".csv.gz", ".csv")
 
 NAMED_AT_MOST = 5
 """Of many wrong cells or dates, this many are named and the rest counted."""
+
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_LIKE_A_DATE = re.compile(r"\d{4}\D?\d{1,2}\D?\d{1,2}(?:[T ].*)?|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}", re.ASCII)
+_LIKE_A_PRICE = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +113,7 @@ def _read_csv(path: Path, content: bytes) -> TableFile:
     import pyarrow as pa
     import pyarrow.csv as arrow_csv
 
+    _require_utf8(path, content)
     ragged: list[Any] = []
 
     def note(row: Any) -> str:
@@ -121,6 +127,7 @@ def _read_csv(path: Path, content: bytes) -> TableFile:
         names = arrow_csv.open_csv(
             pa.BufferReader(content), read_options=options, parse_options=cells
         ).schema.names
+        _require_header(path, names)
         table = arrow_csv.read_csv(
             pa.BufferReader(content),
             read_options=options,
@@ -133,6 +140,56 @@ def _read_csv(path: Path, content: bytes) -> TableFile:
         raise DataError(f"{path}: not a readable CSV file: {error}") from error
     stripped = tuple(name.strip() for name in names)
     return TableFile(str(path), stripped, tuple(table.columns), table.num_rows, content)
+
+
+def _require_utf8(path: Path, content: bytes) -> None:
+    """Raise DataError for what is no UTF-8 text, with the line of the first wrong byte."""
+    if content.startswith(_UTF16_MARKS):
+        raise DataError(f"{path}: UTF-16, not UTF-8 (it begins with a byte order mark); save it as UTF-8")
+    nul = content.find(b"\0")
+    if nul >= 0:
+        # Plain text in UTF-16 is a NUL every other byte; one of them is damage.
+        start = content[:400]
+        if start.count(b"\0") * 4 >= len(start):
+            raise DataError(f"{path}: UTF-16 without a byte order mark, not UTF-8; save it as UTF-8")
+        raise DataError(
+            f"{path}: line {_line_at(content, nul)}: a NUL byte, which no text has; the file is damaged, or "
+            "not saved as UTF-8"
+        )
+    if content.isascii():
+        return
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        wrong = error.start
+        began = max(content.rfind(b"\n", 0, wrong), content.rfind(b"\r", 0, wrong)) + 1
+        around = content[max(began, wrong - 20) : wrong + 20].splitlines()[0]
+        raise DataError(
+            f"{path}: not UTF-8 (line {_line_at(content, wrong)}, byte {wrong - began + 1} of it is "
+            f"0x{content[wrong]:02x}, in {str(around)[1:]}); save it as UTF-8"
+        ) from error
+
+
+def _line_at(content: bytes, place: int) -> int:
+    """1-based line of the byte at ``place``."""
+    return len(content[: place + 1].splitlines())
+
+
+def _require_header(path: Path, names: Sequence[str]) -> None:
+    """Raise DataError where the first line is a row already: it would be lost, and name the symbols.
+
+    Symbols may be whole numbers, as in Tokyo and Hong Kong; they have no decimal point.
+    """
+    first, others = names[0].strip(), [name.strip() for name in names[1:]]
+    if _LIKE_A_DATE.fullmatch(first):
+        why = f"its first cell is a date, {first!r}"
+    elif others and all(map(_LIKE_A_PRICE.fullmatch, others)):
+        why = f"its other cells are numbers: {some(others)}"
+    else:
+        return
+    raise DataError(
+        f"{path}: line 1 is not a header: {why}; expected the name of the date and a name per column"
+    )
 
 
 def _ragged(path: Path, content: bytes, row: Any) -> DataError:

@@ -183,12 +183,30 @@ def test_a_cut_far_down_a_large_file_is_found_by_its_line(refused, text):
         ("Date,A,A\n2020-01-06,1,2\n", "more than once: A"),
         ("Date,A,\n2020-01-06,1,2\n", "column 3 has no name"),
         ("Date;A\n2020-01-06;1\n", "with commas between them"),
-        (b"Date,A\n2020-01-06,\xff\n", "UTF8"),
+        (b"Date,A\n2020-01-06,\xff\n", "not UTF-8 (line 2, byte 12 of it is 0xff"),
+        ("Date,Ä\n2020-01-06,1\n".encode("latin-1"), r"0xc4, in 'Date,\xc4'); save it as UTF-8"),
+        (b"Date,A\r2020-01-06,1\r2020-01-07,\xe4\r", "not UTF-8 (line 3, byte 12"),
+        ("Date,A\n2020-01-06,1\n".encode("utf-16"), "UTF-16, not UTF-8"),
+        (b"\xfe\xff" + "Date,A\n2020-01-06,1\n".encode("utf-16-be"), "UTF-16, not UTF-8"),
+        ("Date,A\n2020-01-06,1\n".encode("utf-16-le"), "UTF-16 without a byte order mark"),
+        (b"Date,A\n2020-01-06,1\n2020-\x0001-07,1\n", "line 3: a NUL byte"),
+        (
+            "2020-01-06,1,2\n2020-01-07,3,4\n",
+            "line 1 is not a header: its first cell is a date, '2020",
+        ),
+        ("20200106,1,1\n20200107,3,4\n", "line 1 is not a header"),
+        ("01/06/2020,1,1\n01/07/2020,3,4\n", "line 1 is not a header"),
+        (",1.5,2.25\n2020-01-07,3,4\n", "line 1 is not a header: its other cells are numbers: 1.5, 2.25"),
     ],
 )
 def test_what_is_not_a_table_is_refused_with_the_reason(refused, text, content, reason):
     path = text(content)
     refused(path, tells=[str(path), reason])
+
+
+def test_symbols_may_be_whole_numbers_and_have_letters_of_all_kinds(load, text):
+    path = text("\ufeffDate,7203,Ä.DE\n2020-01-06,1.5,2\n2020-01-10,1,2\n")
+    assert load(path, "Ä.DE 7203").close[0].tolist() == [2.0, 1.5]
 
 
 def test_a_file_that_is_not_there_is_named_with_its_neighbour(refused, wide):
