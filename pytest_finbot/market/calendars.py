@@ -20,6 +20,9 @@ from pytest_finbot.market.wide import read_only
 WEEKDAYS = "weekdays"
 """Our own calendar: Monday to Friday, without holidays."""
 
+EARLIEST, LATEST = date(1700, 1, 1), date(2199, 12, 31)
+"""No exchange is older, and no calendar is asked for later: what is beyond stands for "no date"."""
+
 _lock = threading.Lock()
 
 
@@ -62,25 +65,38 @@ def known_calendar(name: str) -> bool:
     return name == WEEKDAYS or name in calendar_names()
 
 
+def near_calendar(name: str) -> str:
+    """``"; did you mean 'XNYS'?"`` for ``xnys``: the same name in other letters, or else the nearest."""
+    known = calendar_names()
+    same = sorted(one for one in known if one.casefold() == name.casefold())
+    if same:
+        return f"; did you mean '{same[0]}'?"
+    return did_you_mean(name, known) or did_you_mean(name.upper(), known)
+
+
 def sessions_between(name: str, start: date, end: date) -> SessionArray:
     """Sessions of calendar ``name`` from ``start`` to ``end``, both included. Half days are sessions.
 
     Raises ParameterError for an unknown name, and DataError where the calendar's holidays are
-    not recorded for the whole window.
+    not recorded for the whole window, or a date is before :data:`EARLIEST` or after :data:`LATEST`.
     """
     if not known_calendar(name):
-        near = did_you_mean(name.upper(), calendar_names()) or did_you_mean(name, [WEEKDAYS])
         raise ParameterError(
-            f"data.calendar: '{name}' is not a calendar of exchange_calendars{near}; "
+            f"data.calendar: '{name}' is not a calendar of exchange_calendars{near_calendar(name)}; "
             f"for example XNYS (New York), 24/7 (crypto) or {WEEKDAYS} (Monday to Friday)"
         )
     if name == WEEKDAYS:
-        days = np.arange(np.datetime64(start, "D"), np.datetime64(end + timedelta(days=1), "D"))
+        days = np.arange(np.datetime64(start, "D"), np.datetime64(end, "D") + 1)
         return cast(SessionArray, days[np.is_busday(days)])
+    if start < EARLIEST or end > LATEST:
+        raise DataError(
+            f"calendar {name}: the dates are {start} to {end}, and sessions are told from {EARLIEST} to "
+            f"{LATEST}; a date beyond may stand for 'no date'"
+        )
     with _lock, _quiet():
         sessions = _whole_years(name, start, end)
-    days = np.array([start, end + timedelta(days=1)], "datetime64[D]")
-    first, last = np.searchsorted(sessions, days)
+    first = np.searchsorted(sessions, np.datetime64(start, "D"), side="left")
+    last = np.searchsorted(sessions, np.datetime64(end, "D"), side="right")
     return sessions[first:last]
 
 
@@ -93,8 +109,7 @@ def session_offset(name: str, session: date, count: int) -> date:
     # A week has at least five sessions but for holidays; where they are many, look further.
     reach = timedelta(days=2 * abs(count) + 14)
     while True:
-        start, end = (session - reach, session) if count < 0 else (session, session + reach)
-        start, end, whole = _within_records(name, start, end)
+        start, end, whole = _within_records(name, *_reached(session, reach, back=count < 0))
         sessions = sessions_between(name, start, end)
         _require_sessions(name, sessions, np.array([session], "datetime64[D]"))
         place = (len(sessions) - 1 if count < 0 else 0) + count
@@ -130,18 +145,29 @@ def _require_sessions(name: str, sessions: SessionArray, days: SessionArray) -> 
         raise DataError(f"{wrong[0]}{more}: not a session of calendar {name}")
 
 
-def _within_records(name: str, start: date, end: date) -> tuple[date, date, bool]:
-    """As much of ``start`` to ``end`` as the calendar's holidays are recorded for; whether that is all."""
+def _reached(session: date, reach: timedelta, *, back: bool) -> tuple[date, date, bool]:
+    """``session`` and what lies ``reach`` before or after it, as far as there are dates; whether all do."""
+    if back:
+        whole = session - date.min >= reach
+        return session - reach if whole else date.min, session, whole
+    whole = date.max - session >= reach
+    return session, session + reach if whole else date.max, whole
+
+
+def _within_records(name: str, start: date, end: date, whole: bool) -> tuple[date, date, bool]:
+    """As much of ``start`` to ``end`` as the calendar's holidays are recorded for; whether that is all
+    and ``whole``.
+    """
     try:
         sessions_between(name, start, end)
     except DataError:
         with _lock, _quiet():
             earliest, latest = _bounds(name)
-        within = max(start, earliest or start), min(end, latest or end)
+        within = max(start, earliest or EARLIEST), min(end, latest or LATEST)
         if within[0] > within[1] or within == (start, end):
             raise
         return *within, False
-    return start, end, True
+    return start, end, whole
 
 
 def _whole_years(name: str, start: date, end: date) -> SessionArray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -59,8 +59,8 @@ def immutable(values: Array) -> Array:
 
 def window_of(table: PriceTable, symbols: Sequence[str], start: date, end: date) -> Window:
     """The part of ``table`` from ``start`` to ``end``, both included. Symbols have to be there."""
-    first, last = np.searchsorted(
-        table.sessions, np.array([start, end + timedelta(days=1)], "datetime64[D]")
-    ).tolist()
+    # Not the day after ``end``: the last day that there is has none.
+    first = int(np.searchsorted(table.sessions, np.datetime64(start, "D"), side="left"))
+    last = int(np.searchsorted(table.sessions, np.datetime64(end, "D"), side="right"))
     places = {symbol: place for place, symbol in enumerate(table.symbols)}
     return Window(table, start, end, first, last, [places[symbol] for symbol in symbols])

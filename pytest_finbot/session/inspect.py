@@ -11,7 +11,6 @@ from pathlib import Path
 from pytest_finbot.config.expand import Batch
 from pytest_finbot.contracts import RunSpec
 from pytest_finbot.engines.resolve import engine_problem, uses_strategies
-from pytest_finbot.errors import did_you_mean
 from pytest_finbot.strategies.inspect import inspect_params
 from pytest_finbot.strategies.resolve import is_callable_path
 
@@ -54,13 +53,12 @@ def inspect_run(spec: RunSpec) -> Iterator[tuple[KeyPath, str]]:
 def _calendar_problem(name: str | None) -> str | None:
     if name is None or name in _USUAL_CALENDARS:
         return None
-    from pytest_finbot.market.calendars import calendar_names
+    from pytest_finbot.market.calendars import known_calendar, near_calendar
 
-    known = calendar_names() | {_WEEKDAYS}
-    if name in known:
+    if known_calendar(name):
         return None
     return (
-        f"unknown calendar {name!r}{did_you_mean(name, known)} "
+        f"unknown calendar {name!r}{near_calendar(name)} "
         f"(an exchange_calendars name or {_WEEKDAYS} is expected)"
     )
 

@@ -64,6 +64,31 @@ def test_an_unknown_name_has_a_near_one_in_capitals():
         sessions_between("weekday", date(2020, 1, 1), date(2020, 1, 31))
 
 
+@pytest.mark.parametrize(("name", "near"), [("Weekdays", "weekdays"), ("nyse", "NYSE"), ("XNYSE", "XNYS")])
+def test_the_same_name_in_other_letters_is_the_nearest(name, near):
+    with pytest.raises(ParameterError, match=f"did you mean '{near}'"):
+        sessions_between(name, date(2020, 1, 1), date(2020, 1, 31))
+
+
+def test_the_first_and_the_last_day_that_there_is():
+    """They stand for "no date", and have no day before or after them."""
+    assert len(sessions_between("weekdays", date(9999, 12, 27), date.max)) == 5
+    assert len(sessions_between("weekdays", date.min, date(1, 1, 7))) == 5
+    assert session_offset("weekdays", date.max, -1) == date(9999, 12, 30)
+    for start, end in ((date(2020, 1, 1), date.max), (date.min, date(2020, 1, 1))):
+        with pytest.raises(DataError, match=f"are {start} to {end}, and sessions are told from 1700"):
+            sessions_between("XNYS", start, end)
+
+
+@pytest.mark.parametrize(
+    ("name", "session", "count"),
+    [("weekdays", date.max, 1), ("weekdays", date(1, 1, 3), -9), ("24/7", date(2199, 12, 30), 3)],
+)
+def test_an_offset_ends_where_dates_do(name, session, count):
+    with pytest.raises(DataError, match="has no session"):
+        session_offset(name, session, count)
+
+
 def test_weekdays_know_no_holidays():
     days = sessions_between("weekdays", date(2019, 12, 24), date(2020, 1, 2))
     assert [day.day for day in days.tolist()] == [24, 25, 26, 27, 30, 31, 1, 2]

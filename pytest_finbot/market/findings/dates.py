@@ -8,9 +8,10 @@ from datetime import date, timedelta
 import numpy as np
 
 from pytest_finbot.contracts import DataFinding, SessionArray
-from pytest_finbot.market.calendars import sessions_between
+from pytest_finbot.market.calendars import EARLIEST, LATEST, sessions_between
 from pytest_finbot.market.findings.words import count, days_of, weekday_of, with_weekdays
 from pytest_finbot.market.prices import PriceTable
+from pytest_finbot.market.table_file import some
 from pytest_finbot.market.window import Window
 
 EDGE = timedelta(days=7)
@@ -30,6 +31,16 @@ def date_findings(window: Window, calendar: str | None) -> Iterator[DataFinding]
     Raises ParameterError and DataError as :func:`calendars.sessions_between` does.
     """
     yield from _coverage(window)
+    beyond = window.sessions[
+        (window.sessions < np.datetime64(EARLIEST)) | (window.sessions > np.datetime64(LATEST))
+    ]
+    if len(beyond):
+        message = (
+            f"{count(len(beyond), 'date')} before {EARLIEST} or after {LATEST}: {some(map(str, beyond))}; "
+            "as a rule it stands for 'no date'"
+        )
+        yield DataFinding("not_a_session", "error", message, None, str(beyond[0]), len(beyond))
+        return
     yield from _by_weekday(window.sessions) if calendar is None else _against(window, calendar)
 
 
