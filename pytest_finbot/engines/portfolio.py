@@ -102,6 +102,8 @@ def _simulated(terms: _Terms, targets: TargetWeights) -> EngineResult:
         income = book.events.income
         warnings += book.events.warnings(market.sessions, book.cash)
     warnings += _unobserved(market, fills)
+    if not len(fills):
+        warnings.append(_never_invested(targets, len(market.sessions)))
     return EngineResult.of(
         sessions=market.sessions,
         assets=market.symbols,
@@ -236,6 +238,18 @@ def _fills(
     if spec.costs.commission_per_share:
         fee += units * spec.costs.commission_per_share
     return Fills(session, asset.astype(np.int64, copy=False), quantity, paid, fee, slippage)
+
+
+def _never_invested(targets: TargetWeights, sessions: int) -> str:
+    """What to say of a strategy that held nothing: a flat NAV passes every check of the books."""
+    decisions = len(targets.rows)
+    if not decisions:
+        why = "it decided nothing"
+    elif not targets.weights.any():
+        why = f"the weights of its {decisions:,} decision{'' if decisions == 1 else 's'} are all zero"
+    else:
+        why = f"none of its {decisions:,} decision{'' if decisions == 1 else 's'} led to a trade"
+    return f"the strategy never took a position: 0 fills in {sessions:,} sessions; {why}"
 
 
 def _unobserved(market: MarketData, fills: Fills) -> list[str]:

@@ -278,3 +278,26 @@ def test_what_comes_later_never_changes_what_was(backtest, cut):
     )
     assert (short.nav == full.nav[:cut]).all()
     assert (short.quantity == full.quantity[:cut]).all()
+
+
+# ------------------------------------------------------------------------- a strategy that never trades
+
+
+@pytest.mark.parametrize(
+    ("rows", "weights", "why"),
+    [
+        ([], [], "it decided nothing"),
+        ([0, 2], [[0.0], [0.0]], "the weights of its 2 decisions are all zero"),
+        ([1], [[1e-9]], "none of its 1 decision led to a trade"),
+    ],
+)
+def test_a_strategy_that_never_takes_a_position_is_told(rows, weights, why):
+    market = a_market([[10.0], [11.0], [12.0]])
+    targets = TargetWeights(np.array(rows, np.int64), np.array(weights, float).reshape(-1, 1))
+    result = simulate(a_spec("A", units="whole"), market, targets)
+    assert result.warnings == (f"the strategy never took a position: 0 fills in 3 sessions; {why}",)
+
+
+def test_one_position_is_enough():
+    targets = TargetWeights(np.array([0]), np.array([[1.0]]))
+    assert not simulate(a_spec("A"), a_market([[10.0], [11.0]]), targets).warnings
