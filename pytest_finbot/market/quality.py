@@ -12,6 +12,7 @@ from pytest_finbot.market.findings.adjustment import adjustment_findings
 from pytest_finbot.market.findings.bars import bar_findings
 from pytest_finbot.market.findings.dates import EDGE, date_findings, no_session
 from pytest_finbot.market.findings.moves import Moves
+from pytest_finbot.market.findings.repeats import repeat_findings
 from pytest_finbot.market.findings.rounding import rounding_findings
 from pytest_finbot.market.findings.stale import stale_findings
 from pytest_finbot.market.findings.steps import scan
@@ -93,6 +94,7 @@ def findings_of(window: Window, calendar: str | None, *, opens: bool) -> tuple[D
         found += _of_opens(window, window.table.open)
     found += bar_findings(window)
     found += adjustment_findings(window)
+    found += repeat_findings(window, calendar)
     return _sorted(found, window.symbols)
 
 

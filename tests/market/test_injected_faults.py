@@ -98,6 +98,24 @@ def copied(day, to):
     return do
 
 
+def repeated(day, to):
+    """The prices of ``day`` instead of those of ``to``."""
+
+    def do(frame):
+        frame.loc[to] = frame.loc[day]
+        return frame
+
+    return do
+
+
+def renamed(one, other):
+    def do(frame):
+        frame[other] = frame[one]
+        return frame
+
+    return do
+
+
 def at(day, symbol, value):
     def do(frame):
         frame.loc[day, symbol] = value
@@ -160,6 +178,11 @@ WIDE = [
           "not_a_session", None, "2015-06-13", "1 date at a weekend: 2015-06-13 (Saturday)", "odd", None),
     Fault("a row on a holiday", copied("2015-07-02", "2015-07-03"),
           "not_a_session", None, "2015-07-03", "2015-07-03 (Friday)"),
+    Fault("a row copied over the next", repeated("2015-06-10", "2015-06-11"),
+          "repeated_row", None, "2015-06-11",
+          "all 10 symbols (close) repeat the session before to the last digit on 2015-06-11", "odd"),
+    Fault("a share with the prices of another", renamed("MSFT", "KO"),
+          "identical_columns", "KO", "2015-01-02", "KO and MSFT (close): the same prices on every", "odd"),
     Fault("a zero", at("2015-06-10", "KO", 0.0),
           "zero_price", "KO", "2015-06-10", "KO (close): prices have to be above zero: 0.0 on 2015-06-10"),
     Fault("a negative price", at("2015-06-10", "KO", -30.0),
@@ -266,6 +289,57 @@ def test_prices_without_a_fault_have_none(found, shares, fund, tmp_path):
         assert found(tmp_path / "prices.csv", SHARES, calendar=calendar)[0] == []
     for field in ("close", "adj_close"):
         assert found(tmp_path / "SPY.csv", "SPY", field=field, fill="next_open")[0] == []
+
+
+@pytest.mark.parametrize("calendar", ["XNYS", None])
+def test_a_date_that_stands_for_none_is_told_whatever_the_calendar(found, shares, tmp_path, calendar):
+    for day, window, like in (
+        ("9999-12-31", {"end": "9999-12-31"}, shares.iloc[-1]),
+        ("0001-01-01", {"start": "0001-01-01"}, shares.iloc[0]),
+    ):
+        frame = shares.copy()
+        frame.loc[day] = like + 0.001
+        frame.sort_index().to_csv(tmp_path / "prices.csv")
+        told, message = found(tmp_path / "prices.csv", SHARES, calendar=calendar, **window)
+        assert told == [("error", "not_a_session", None, day)]
+        assert f"1 date before 1700-01-01 or after 2199-12-31: {day}" in message
+
+
+def test_a_window_up_to_the_last_day_that_there_is_is_not_covered(found, refused, shares, tmp_path):
+    shares.to_csv(tmp_path / "prices.csv")
+    told, _ = found(tmp_path / "prices.csv", SHARES, end="9999-12-31")
+    assert told == [("error", "not_covered", None, "2016-12-30")]
+    refused(tmp_path / "prices.csv", SHARES, "0001-01-01", WINDOW[1], tells=["first session is 2015-01-02"])
+
+
+def test_columns_and_rows_that_agree_by_chance_are_no_fault():
+    """Pegged prices are one column as much as they are not; of coarse ones, three often repeat together."""
+    random = np.random.default_rng(3)
+    sessions = np.arange("2015-01-01", "2019-01-01", dtype="datetime64[D]")
+    sessions = sessions[np.is_busday(sessions)]
+    pegged = np.ones((len(sessions), 5))
+    coarse = 40 + np.cumsum(random.choice([-0.5, 0.0, 0.0, 0.5], (len(sessions), 3)), axis=0).clip(-20, 20)
+    for prices in (pegged, coarse):
+        names = tuple("ABCDE"[: prices.shape[1]])
+        table = PriceTable(sessions, names, prices, None, "close", "here")
+        first, last = sessions[[0, -1]].tolist()
+        kinds = {one.kind for one in findings_of(window_of(table, names, first, last), None, opens=False)}
+        assert not kinds & {"identical_columns", "repeated_row"}
+
+
+@pytest.mark.parametrize("hole", [False, True])
+def test_a_repeated_row_needs_three_symbols_with_prices_of_their_own(hole):
+    prices = 50 + np.cumsum(np.random.default_rng(5).normal(0, 0.2, (60, 3)), axis=0)
+    prices[31] = prices[30]
+    observed = np.ones(prices.shape, bool)
+    observed[31, 1] = not hole
+    sessions = np.arange("2020-01-01", "2020-04-01", dtype="datetime64[D]")
+    sessions = sessions[np.is_busday(sessions)][:60]
+    table = PriceTable(sessions, ("A", "B", "C"), prices, None, "close", "here", observed=observed)
+    first, last = sessions[[0, -1]].tolist()
+    found = findings_of(window_of(table, table.symbols, first, last), None, opens=False)
+    told = [(one.kind, one.session) for one in found if one.kind == "repeated_row"]
+    assert told == ([] if hole else [("repeated_row", "2020-02-13")])
 
 
 # ----------------------------------------------------------------------- files that cannot be read
