@@ -22,6 +22,7 @@ from pytest_finbot.errors import DataError, ParameterError
 from pytest_finbot.fingerprint import data_digest
 from pytest_finbot.market.actions import check_actions, resolve_actions, with_actions
 from pytest_finbot.market.factor_panel import FactorPanel, align, open_panel, require_factors
+from pytest_finbot.market.findings.factors import factor_findings
 from pytest_finbot.market.missing import apply_policy, not_reached
 from pytest_finbot.market.ohlcv import (
     SymbolBars,
@@ -155,6 +156,7 @@ class PriceStore:
             known = {
                 name: immutable(align(panel.read(name), name, spec.symbols, sessions)) for name in factors
             }
+            odd = factor_findings(panel, known, spec.symbols, sessions) + odd
             _require_unchanged(panel_stamps, _panel_stamps(spec, Path(panel.source)))
         used = {
             "open": open_,

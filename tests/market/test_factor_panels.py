@@ -118,6 +118,72 @@ def test_a_run_gets_its_factors_and_they_count_in_the_digest(store, a_run, wide,
     assert store.files_read == 3
 
 
+# --------------------------------------------------------------- panels that hardly fit the run
+
+
+def panel_of(text, days, symbols="AAPL KO", value=None):
+    rows = (
+        f"{day},{symbol},{number if value is None else value}\n"
+        for number, day in enumerate(days)
+        for symbol in symbols.split()
+    )
+    return text("date,symbol,size\n" + "".join(rows), "factors.csv")
+
+
+@pytest.fixture
+def odd(store, a_run, wide, text):
+    """``odd(days, symbols)``: kind, symbol, day and count of what is odd about the panel, and the words."""
+
+    def look(days, symbols="AAPL KO", value=None):
+        run = a_run(wide(), factors_path=str(panel_of(text, days, symbols, value)))
+        found = store.load(run, ("size",)).odd
+        assert all(one.severity == "odd" for one in found)
+        return [(one.kind, one.symbol, one.session, one.count) for one in found], " ".join(
+            one.message for one in found
+        )
+
+    return look
+
+
+WEEK = [f"2020-01-{day:02d}" for day in (6, 7, 8, 9, 10)]
+
+
+def test_a_panel_that_fits_is_not_odd(odd):
+    assert odd(WEEK)[0] == []
+    assert odd(WEEK[:3])[0] == []  # more than half
+
+
+def test_symbols_without_a_value_are_named_with_those_of_other_letters(odd):
+    told, words = odd(WEEK, "aapl KO")
+    assert told == [("factor_symbol_missing", "AAPL", "2020-01-06", 1)]
+    assert "factor 'size' has no value" in words
+    assert "1 of 2 symbols: AAPL (did you mean 'aapl'?)" in words
+    assert odd(WEEK, "KO PEP")[1].endswith("1 of 2 symbols: AAPL")
+
+
+def test_sessions_without_any_value_are_told_with_those_that_have_one(odd):
+    told, words = odd(["2020-01-05", "2020-01-09", "2020-01-10"])
+    assert told == [("factor_not_covered", None, "2020-01-06", 3)]
+    assert "on 3 of 5 sessions (60.0%)" in words
+    assert "first there is on 2020-01-09, its last on 2020-01-10. Nothing" in words
+
+
+def test_dates_that_are_no_sessions_are_counted(store, a_run, wide, text):
+    run = a_run(
+        wide(add={"2020-01-13": [310.0, 55.6]}), end="2020-01-13",
+        factors_path=str(panel_of(text, ["2020-01-07", "2020-01-11", "2020-01-12"])),
+    )  # fmt: skip
+    (found,) = [one for one in store.load(run, ("size",)).odd if one.kind.startswith("factor")]
+    assert (found.kind, found.count) == ("factor_not_covered", 5)
+    assert "2 of its 3 dates there are no sessions" in found.message
+
+
+def test_a_factor_that_is_one_number_ranks_nothing(odd):
+    told, words = odd(WEEK, value=1.5)
+    assert told == [("factor_constant", None, "2020-01-06", 10)]
+    assert "every value is 1.5" in words
+
+
 def test_a_panel_factor_without_a_panel_is_a_wrong_setting(store, a_run, wide):
     with pytest.raises(ParameterError, match="quality cannot be computed from prices"):
         store.load(a_run(wide()), ("quality",))
