@@ -384,6 +384,24 @@ def test_a_ratio_that_rounding_leaves_uncertain_is_not_named():
     assert explain(pair(pennies, halves)).cause == "unknown"
 
 
+def test_an_infinite_value_is_never_rounding_and_told_by_itself():
+    prices = np.linspace(40, 50, 40)
+    broken = prices.copy()
+    broken[7] = np.inf
+    found = explain(pair(prices, broken))
+    assert (found.cause, found.cells, found.first) == ("correction", 1, "2020-01-08")
+    assert [(change.b, found.message.count("→ inf")) for change in found.changes] == [("inf", 1)]
+    # Noise beside it does not make it any better, nor do many of them.
+    assert explain(pair(prices, np.nextafter(broken, 0))).cause == "correction"
+    found = explain(pair(prices, np.full(40, np.inf)))
+    assert (found.cause, found.cells, len(found.changes)) == ("unknown", 40, 10)
+    # What explains the others is told still.
+    broken[:20] /= 2
+    found = explain(pair(prices, broken))
+    assert (found.cause, found.day, found.cells) == ("split", "2020-01-21", 20)
+    assert "besides, 1 value not finite: 2020-01-08: 41.79" in found.message
+
+
 def test_text_is_compared_as_text():
     a = np.array(["USD"] * 5 + [None], dtype=object)
     b = np.array(["USD"] * 3 + ["EUR", None, None], dtype=object)

@@ -23,7 +23,7 @@ is then ``None``, and it is said so. A split multiplies a ``volume`` by what it 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import numpy as np
@@ -129,6 +129,9 @@ def explain(pair: Pair, limit: int = 10) -> FieldChange | None:
         return None
     if pair.a.dtype == object or pair.b.dtype == object:
         return _unexplained(pair, changed, limit)
+    infinite: BoolArray = changed & (np.isinf(pair.a) | np.isinf(pair.b))
+    if infinite.any():
+        return _with_infinite(pair, changed, infinite, limit)
     found = next(_causes(pair, changed), None)
     return found if found is not None else _unexplained(pair, changed, limit)
 
@@ -152,6 +155,26 @@ def _causes(pair: Pair, changed: BoolArray) -> Iterator[FieldChange]:
         return
     yield from _shifted(pair, beyond)
     yield from _scaled(pair, beyond, half_a, half_b)
+
+
+def _with_infinite(pair: Pair, changed: BoolArray, infinite: BoolArray, limit: int) -> FieldChange:
+    """Infinite values one by one, for no cause makes them; what explains the others is said first."""
+    rows, finite = np.flatnonzero(infinite), ~infinite
+    others = replace(pair, sessions=pair.sessions[finite], a=pair.a[finite], b=pair.b[finite])
+    rest = explain(others, limit)
+    changes = tuple(_change(pair, row) for row in rows[: max(limit, FEW)].tolist())
+    cause: Cause = "correction" if len(rows) <= FEW else "unknown"
+    message = f"{len(rows):,} value{'' if len(rows) == 1 else 's'} not finite"
+    if rest is not None and rest.cause != "rounding":
+        cause = rest.cause
+    if cause != "unknown":
+        more = f" and {len(rows) - len(changes):,} more" if len(rows) > len(changes) else ""
+        message += f": {'; '.join(map(str, changes))}{more}"
+    if rest is None:
+        return _told(pair, cause, changed, message, changes=changes)
+    message = f"{rest.message}; besides, {message}"
+    changes += rest.changes
+    return _told(pair, cause, changed, message, ratio=rest.ratio, day=rest.day, changes=changes)
 
 
 def _few(pair: Pair, changed: BoolArray) -> FieldChange:
