@@ -63,10 +63,11 @@ def _data_of(name: str, registry: str) -> tuple[Source, ...]:
     from pytest_finbot.market.snapshots.reading import open_snapshot
     from pytest_finbot.registry.snapshots import snapshots_folder
 
-    if is_snapshot_id(name):
+    path = Path(name)
+    # What looks like a snapshot's id and is no file is a wrong id, not a file that is missing.
+    if is_snapshot_id(name) or (name.startswith("snap-") and not path.exists()):
         snapshot = open_snapshot(snapshots_folder(Path(registry)), name)
         return tuple(snapshot.source_data(source) for source in snapshot.document["sources"])
-    path = Path(name)
     if path.suffix.lower() in _BATCH_FILES and not path.is_dir():
         return gather(path.absolute().parent, uses_of(path, registry))
     return (source_of_path(path),)

@@ -65,13 +65,14 @@ def prices(seed=1):
 
 def bars(seed=1):
     close = prices(seed)
+    day = np.arange(len(close))
     return frame(
         Open=close - 0.1,
         High=close + 1,
         Low=close - 1,
         Close=close,
-        **{"Adj Close": close * 0.97, "Volume": np.arange(len(close)), "Currency": "USD"},
-        Dividends=np.where(np.arange(len(close)) == 12, 0.2, 0.0),
+        **{"Adj Close": np.where(day < 12, close * (1.0 - 0.2 / close[11]), close), "Volume": np.arange(len(close)), "Currency": "USD"},
+        Dividends=np.where(day == 12, 0.2, 0.0),
         **{"Stock Splits": 0.0},
     )
 
@@ -332,7 +333,7 @@ def test_a_snapshot_that_is_not_there_is_told_with_the_nearest(kept, store):
     near = kept.data.snapshot[:-1] + ("0" if kept.data.snapshot[-1] != "0" else "1")
     with pytest.raises(DataError, match=f"no snapshot {near}.*did you mean '{kept.data.snapshot}'"):
         store.load(pointed(kept, "", snapshot=near))
-    with pytest.raises(DataError, match="'yesterday' is no id of a snapshot"):
+    with pytest.raises(DataError, match=f"'yesterday' is no id of a snap.*there are {kept.data.snapshot}"):
         store.load(pointed(kept, "", snapshot="yesterday"))
 
 

@@ -26,7 +26,10 @@ from pytest_finbot.market.wide import WideTable, read_only
 def manifest_path(snapshots: Path, identity: str) -> Path:
     """``<snapshots>/<id>.json``. Raises DataError for what is no id of a snapshot."""
     if not is_snapshot_id(identity):
-        raise DataError(f"data.snapshot: {identity!r} is no id of a snapshot; expected snap- and 12 digits")
+        raise DataError(
+            f"no such snapshot in {snapshots}: {identity!r} is no id of a snapshot, which is snap- and 12 "
+            f"hexadecimal digits{_known(snapshots, identity)}"
+        )
     return snapshots / f"{identity}.json"
 
 
@@ -47,14 +50,17 @@ def open_snapshot(snapshots: Path, identity: str) -> Snapshot:
     try:
         raw = path.read_bytes()
     except FileNotFoundError as error:
-        known = snapshot_ids(snapshots)
-        there = f"there are {some(known)}" if known else "there is none"
-        raise DataError(
-            f"no snapshot {identity} in {snapshots}{did_you_mean(identity, known)} ({there})"
-        ) from error
+        raise DataError(f"no snapshot {identity} in {snapshots}{_known(snapshots, identity)}") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     return Snapshot(snapshots, unseal(raw, identity, str(path)))
+
+
+def _known(snapshots: Path, identity: str) -> str:
+    """The nearest id, and those that there are, as the end of a message."""
+    known = snapshot_ids(snapshots)
+    there = f"there are {some(known)}" if known else "there is none"
+    return f"{did_you_mean(identity, known)} ({there})"
 
 
 class Snapshot:
