@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from pytest_finbot.cli.opening import REGISTRY_OPTION
+from pytest_finbot.cli.show import counted, say_json
 from pytest_finbot.cli.telling import told
 
 if TYPE_CHECKING:
@@ -48,10 +48,9 @@ def diff(registry: str, as_json: bool, symbols: bool, limit: int, a: str, b: str
     with told():
         found = compare(_data_of(a, registry), _data_of(b, registry), limit=limit)
     if as_json:
-        document = {"a": a, "b": b, "differs": found.differs, **dataclasses.asdict(found)}
-        click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
+        say_json({"a": a, "b": b, "differs": found.differs, **dataclasses.asdict(found)})
     else:
-        _tell(found, symbols, limit)
+        _tell(found, (a, b), symbols, limit)
     raise SystemExit(1 if found.differs else 0)
 
 
@@ -73,14 +72,15 @@ def _data_of(name: str, registry: str) -> tuple[Source, ...]:
     return (source_of_path(path),)
 
 
-def _tell(found: DataDifference, by_symbol: bool, limit: int) -> None:
-    for side, names in (("A", found.only_in_a), ("B", found.only_in_b)):
+def _tell(found: DataDifference, asked: tuple[str, str], by_symbol: bool, limit: int) -> None:
+    for side, names, of in zip("AB", (found.only_in_a, found.only_in_b), asked, strict=True):
         for name in names:
-            click.echo(f"{name}: only in {side}")
+            click.echo(f"{_named(name, of)}: only in {side}")
     for source in found.sources:
-        name = source.a if source.a == source.b else f"{source.a} (A), {source.b} (B)"
+        one, other = _named(source.a, asked[0]), _named(source.b, asked[1])
+        name = one if one == other else f"{one} (A), {other} (B)"
         if not source.differs:
-            click.echo(f"{name}: the same, {source.symbols:,} symbols")
+            click.echo(f"{name}: the same, {counted(source.symbols, 'symbol')}")
             continue
         click.echo(name)
         _tell_what_only_one_has(source)
@@ -88,6 +88,13 @@ def _tell(found: DataDifference, by_symbol: bool, limit: int) -> None:
             _tell_symbols(source)
         else:
             _tell_changes(source, limit)
+
+
+def _named(path: str, of: str) -> str:
+    """A source by its path, and by the snapshot that holds it: files of that path may be others."""
+    from pytest_finbot.market.snapshots.manifest import is_snapshot_id
+
+    return f"{path} of {of}" if is_snapshot_id(of) else path
 
 
 def _tell_what_only_one_has(source: SourceDifference) -> None:

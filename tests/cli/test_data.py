@@ -70,21 +70,29 @@ def test_what_cannot_be_read_is_told_with_status_4(batch, ask):
 
 def test_differences_between_a_snapshot_a_batch_and_a_file(batch, ask):
     identity = snapshot(ask)["id"]
-    for other in (identity, "finbot.yaml", "prices.csv"):
-        same = ask("data", "diff", identity, other)
-        assert (same.status, same.out) == (0, "prices.csv: the same, 2 symbols\n")
+    kept = f"prices.csv of {identity}"
+    for one, other, names in (
+        (identity, identity, kept),
+        (identity, "finbot.yaml", f"{kept} (A), prices.csv (B)"),
+        ("prices.csv", identity, f"prices.csv (A), {kept} (B)"),
+        ("finbot.yaml", "prices.csv", "prices.csv"),
+    ):
+        same = ask("data", "diff", one, other)
+        assert (same.status, same.out) == (0, f"{names}: the same, 2 symbols\n")
     changed = (batch.path / "prices.csv").read_text().replace("11,22", "11,2.2") + "2020-01-10,14,23\n"
     batch.write("prices.csv", changed)
     done = ask("data", "diff", identity, "finbot.yaml")
     assert done.status == 1
     assert done.out.splitlines() == [
-        "prices.csv",
+        f"{kept} (A), prices.csv (B)",
         "  sessions only in B: 1 (2020-01-10): AAA, BBB",
         "  BBB close: correction: 2020-01-07: 22.0 → 2.2 (-90.000%)",
     ]
     by_symbol = ask("data", "diff", identity, "finbot.yaml", "--symbols")
     assert by_symbol.out.splitlines()[-1] == "  BBB: close (correction)"
-    document = ask("data", "diff", identity, "finbot.yaml", "--json").document
+    asked = ask("data", "diff", identity, "finbot.yaml", "--json")
+    document = asked.document
+    assert asked.out == json.dumps(document, indent=2) + "\n"
     assert (document["a"], document["b"], document["differs"]) == (identity, "finbot.yaml", True)
     (change,) = document["sources"][0]["changes"]
     assert change["changes"] == [{"session": "2020-01-07", "a": 22.0, "b": 2.2}]

@@ -167,6 +167,26 @@ def test_a_whole_series_in_another_unit_is_rebased(shares):
     assert change.ratio == pytest.approx(0.97)
 
 
+def test_dividends_that_are_all_halved_with_the_prices_are_rebased_as_they_are(funds):
+    halved = remade(
+        funds,
+        lambda data: SymbolData(
+            data.sessions, {name: values * 0.5 for name, values in data.columns.items() if name != "Volume"}
+        ),
+    )
+    found = compare([funds], [halved]).sources[0].changes
+    dividends = [change for change in found if change.field == "dividends"]
+    assert [change.symbol for change in dividends] == ["SPY", "TLT"]
+    assert {(change.cause, change.day, round(change.ratio, 9)) for change in found} == {
+        ("rebased", None, 0.5)
+    }
+    # Where there is a dividend after them that is not halved, all before it are.
+    later = before("2025-12-01", 0.5)
+    change = the_change(funds, edited(funds, "TLT", later, "Dividends"))
+    assert (change.cause, change.ratio) == ("split", 0.5)
+    assert change.day is not None
+
+
 @pytest.mark.parametrize(
     ("factor", "cause"), [(0.5, "split"), (0.985, "dividend_restatement"), (0.7123, "rescaled")]
 )
@@ -382,6 +402,10 @@ def test_a_ratio_that_rounding_leaves_uncertain_is_not_named():
     pennies = np.array([0.02, 0.03, 0.04, 0.03, 0.02, 0.03, 0.05, 5.0])
     halves = np.array([0.01, 0.02, 0.02, 0.01, 0.01, 0.02, 0.03, 5.0])
     assert explain(pair(pennies, halves)).cause == "unknown"
+
+
+def test_values_that_are_all_alike_do_not_make_a_rounded_ratio_sure():
+    assert explain(pair([0.25] * 9, [0.13] * 9)).cause == "unknown"
 
 
 def test_an_infinite_value_is_never_rounding_and_told_by_itself():

@@ -12,7 +12,8 @@ are. With a and b the values of a day in A and in B, and D the first day from wh
 ``dividend_restatement`` b/a is one factor, 0.9 to 1 or its inverse, before D: a dividend scales the
                          whole past of adjusted prices, and of no others
 ``rescaled``             b/a is any other one factor before D
-``rebased``              b/a is one factor on all days that both have, and nothing follows them
+``rebased``              b/a is one factor on all days that both have, but where both are 0, and
+                         nothing follows them
 ``unknown``              none of these
 =======================  =====================================================================
 
@@ -200,9 +201,10 @@ def _scaled(pair: Pair, changed: BoolArray, half_a: FloatArray, half_b: FloatArr
         return
     low, high = ratios
     ratio = (low + high) / 2
-    whole = last + 1 == len(pair.sessions)
+    # A zero times any factor is a zero: of dividends, most days say nothing.
+    whole = not np.nan_to_num(pair.a[last + 1 :]).any()
     day = None if whole else str(pair.sessions[last + 1])
-    when = f"before {day}" if day else f"up to {pair.sessions[last]}, the last day that both have,"
+    when = f"before {day}" if day else f"up to {pair.sessions[-1]}, the last day that both have,"
     tolerance = max(high / low - 1, STEADY)
     fits = f"(each value to {tolerance:.1g})"
     if whole and not pair.goes_on:
@@ -246,6 +248,9 @@ def _one_ratio(
     if not (np.isfinite(a).all() and np.isfinite(b).all()) or (a * b < 0).any():
         return None
     one, other = np.abs(a), np.abs(b)
+    exact = _exact_ratio(one, other)
+    if exact is not None:
+        return exact
     with np.errstate(divide="ignore", invalid="ignore"):
         lows = np.maximum(other - half_b, 0.0) / (one + half_a) * (1 - STEADY / 2)
         highs = np.where(one > half_a, (other + half_b) / (one - half_a), np.inf) * (1 + STEADY / 2)
@@ -255,6 +260,22 @@ def _one_ratio(
     if not 0 < low <= high < np.inf or high / low - 1 > _SURE or low <= 1 <= high:
         return None
     return low, high
+
+
+def _exact_ratio(one: FloatArray, other: FloatArray) -> tuple[float, float] | None:
+    """Smallest and largest quotient of what is not zero, where they are one ratio as the values stand.
+
+    Digits then leave no doubt, provided that more than :data:`FEW` different values agree.
+    """
+    some = one != 0
+    if not np.array_equal(some, other != 0) or len(np.unique(one[some])) <= FEW:
+        return None
+    with np.errstate(over="ignore"):
+        quotients = other[some] / one[some]
+    low, high = float(quotients.min()), float(quotients.max())
+    if not 0 < low <= high < np.inf or high / low - 1 > STEADY or low <= 1 <= high:
+        return None
+    return low * (1 - STEADY / 2), high * (1 + STEADY / 2)
 
 
 def _simple(low: float, high: float) -> tuple[int, int] | None:
