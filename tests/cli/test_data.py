@@ -119,6 +119,7 @@ def test_a_diff_of_what_is_not_there_is_told_with_status_4(batch, ask):
     identity = snapshot(ask)["id"]
     for name, why in (
         ("snap-000000000000", f"no snapshot snap-000000000000 in .*there are {identity}"),
+        ("snap-nope", f"no such snapshot in .*'snap-nope' is no id.*there are {identity}"),
         ("price.csv", "no such file or folder .*did you mean 'prices.csv'"),
         ("other.yaml", "other.yaml"),
     ):
