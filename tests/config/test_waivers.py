@@ -137,7 +137,7 @@ def test_what_can_be_waived(folder, check):
         ("metric.*", "'metric.*' matches no check; did you mean 'metrics.*'?"),
         (
             "z?",
-            "'z?' matches no check; expected one of sessions, coverage, nav, cash, market_values, quantity, fills, ",
+            "'z?' matches no check; expected one of sessions, coverage, nav, cash, market_values, quantity, ",
         ),
     ],
 )
