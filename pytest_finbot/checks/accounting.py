@@ -12,6 +12,7 @@ others as well. Those find what drifts by less than a session's tolerance.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,18 +22,38 @@ from pytest_finbot.contracts import CheckResult, EngineResult, RunSpec, Verdict
 from pytest_finbot.valuation.books import Books
 
 
-def check_books(result: EngineResult, spec: RunSpec, books: Books | None = None) -> tuple[CheckResult, ...]:
+def check_books(
+    result: EngineResult,
+    spec: RunSpec,
+    books: Books | None = None,
+    identities: Sequence[IdentityResiduals] | None = None,
+) -> tuple[CheckResult, ...]:
     """Every identity, in order from the ground up, and the rejected orders.
 
-    ``result`` has passed ``checks.contract.check_result``; ``books`` are its books, where they
-    have been computed already.
+    ``result`` has passed ``checks.contract.check_result``; ``books`` are its books and
+    ``identities`` their residuals, where they have been computed already.
     """
     books = Books(result) if books is None else books
+    if identities is None:
+        identities = residuals(result, spec.start_capital, books)
     with np.errstate(all="ignore"):
         return (
-            *(_verdict(identity, books) for identity in residuals(result, spec.start_capital, books)),
+            *(_verdict(identity, books) for identity in identities),
             check_rejections(result),
         )
+
+
+def cents_needed(identities: Sequence[IdentityResiduals], result: EngineResult) -> tuple[str, ...]:
+    """Told where identities hold only because ``result`` books in cents; nothing where none does."""
+    needed = {each.name: rows for each in identities if (rows := each.needed_cents).any()}
+    if not needed:
+        return ()
+    first = min(int(rows.argmax()) for rows in needed.values())
+    of_each = ", ".join(f"{name} ({int(rows.sum()):,})" for name, rows in needed.items())
+    return (
+        f"the books hold only because a cent of {result.cent:g} a fill is allowed: needed by {of_each} "
+        f"sessions, the first on {result.sessions[first]}",
+    )
 
 
 def _verdict(identity: IdentityResiduals, books: Books) -> CheckResult:

@@ -15,15 +15,22 @@ from pytest_finbot.errors import EngineError
 
 Array = npt.NDArray[Any]
 
+LARGEST_CENT = 1.0
+"""Currency: an engine that books in whole units of its currency rounds no coarser."""
+LARGEST_CENT_SHARE = 1e-4
+"""Fraction of the start capital: a small account cannot hide in a large cent."""
+
 
 def check_result(result: object, spec: RunSpec, market: MarketData) -> None:
     """Raise EngineError, saying what is wrong and where, unless ``result`` keeps the contract.
 
-    Sessions must be days of ``market.sessions``, in rising order; an engine may leave some
-    out (a warm-up), not invent any. A mark may be NaN: whether a *held* asset has one is a
-    matter of the books, not of the shape.
+    Sessions must be those of ``market.sessions``, in rising order; an engine may leave some
+    out at the beginning (a warm-up) and nowhere else, as every metric counts sessions, and may
+    not invent any. A mark may be NaN: whether a *held* asset has one is a matter of the books,
+    not of the shape. A fill moves something: its quantity is not 0. ``cent`` is at most
+    :data:`LARGEST_CENT` and :data:`LARGEST_CENT_SHARE` of the start capital.
     """
-    _Inspection(spec.engine).result(result, market)
+    _Inspection(spec.engine, spec.start_capital).result(result, market)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -31,6 +38,7 @@ class _Inspection:
     """Looks at one engine's result; every method raises EngineError at the first fault."""
 
     engine: str
+    capital: float
 
     def result(self, result: object, market: MarketData) -> None:
         if not isinstance(result, EngineResult):
@@ -47,6 +55,12 @@ class _Inspection:
         self._number("cent", result.cent)
         if result.cent < 0:
             raise self._broken(f"cent is {result.cent}, expected 0 or the smallest amount it books")
+        largest = min(LARGEST_CENT, LARGEST_CENT_SHARE * self.capital)
+        if result.cent > largest:
+            raise self._broken(
+                f"cent is {result.cent:g}, expected at most {largest:g}: {LARGEST_CENT:g}, and "
+                f"{LARGEST_CENT_SHARE:g} of the start capital {self.capital:g}"
+            )
         self._texts("warnings", result.warnings)
 
     def _sessions(self, result: EngineResult, market: MarketData) -> None:
@@ -77,6 +91,15 @@ class _Inspection:
             raise self._broken(
                 f"session {sessions[known.argmin()]} is not one of the market's {len(market.sessions)} "
                 f"sessions ({market.sessions[0]} to {market.sessions[-1]})"
+            )
+        owed = market.sessions[np.searchsorted(market.sessions, sessions[0]) :]
+        if len(owed) != len(sessions):
+            left_out = owed[~np.isin(owed, sessions)]
+            count = len(left_out)
+            raise self._broken(
+                f"it leaves out {count:,} session{'s' if count > 1 else ''} after its first, {sessions[0]}: "
+                f"{'the first is ' if count > 1 else ''}{left_out[0]}; sessions may be left out at the "
+                "beginning only (a warm-up)"
             )
 
     def _assets(self, assets: tuple[str, ...]) -> None:
@@ -165,6 +188,9 @@ class _Inspection:
             if name in ("fee", "slippage"):
                 good &= values >= 0
                 expected = "a finite amount of zero or more"
+            elif name == "quantity":
+                good &= values != 0
+                expected = "a finite number other than 0"
             if not good.all():
                 number = int(good.argmin())
                 place = _place((int(fills.session[number]), int(fills.asset[number])), result)

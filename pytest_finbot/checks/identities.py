@@ -48,6 +48,16 @@ class IdentityResiduals:
     words: Words
     sides: Literal["currency", "units"] = "currency"
     column: IntArray | None = None
+    cents: FloatArray | None = None
+    """What of ``limit`` [T] is there only because the engine books in cents; ``None``: nothing."""
+
+    @property
+    def needed_cents(self) -> BoolArray:
+        """Sessions [T] that hold, and would be broken without ``cents``."""
+        if self.cents is None:
+            return np.zeros(len(self.residual), np.bool_)
+        beyond: BoolArray = ~(np.abs(self.residual) <= self.limit - self.cents) & ~self.broken
+        return beyond
 
     @property
     def broken(self) -> BoolArray:
@@ -145,6 +155,8 @@ class _Account:
     flows: FloatArray
     daily: FloatArray
     so_far: FloatArray
+    cents_daily: FloatArray | None = None
+    cents_so_far: FloatArray | None = None
 
     @classmethod
     def of(
@@ -154,9 +166,12 @@ class _Account:
         # A NAV that is not a number makes its own residuals none; others keep a limit of theirs.
         daily = absolute + relative * np.fmax(np.abs(nav), capital)
         so_far = daily
+        cents_daily = cents_so_far = None
         if result.cent:
-            so_far = daily + result.cent * np.cumsum(books.fill_count)
-            daily = daily + result.cent * books.fill_count
+            cents_daily = result.cent * books.fill_count
+            cents_so_far = result.cent * np.cumsum(books.fill_count)
+            so_far = daily + cents_so_far
+            daily = daily + cents_daily
         return cls(
             result=result,
             books=books,
@@ -165,6 +180,8 @@ class _Account:
             flows=np.asarray(result.flows, np.float64),
             daily=daily,
             so_far=so_far,
+            cents_daily=cents_daily,
+            cents_so_far=cents_so_far,
         )
 
     # ------------------------------------------------------------------------ positions
@@ -219,7 +236,16 @@ class _Account:
             )
 
         return IdentityResiduals(
-            "quantity_roll", worth, self.daily, held, held - off, holds, words, "units", column
+            "quantity_roll",
+            worth,
+            self.daily,
+            held,
+            held - off,
+            holds,
+            words,
+            "units",
+            column,
+            self.cents_daily,
         )
 
     # ---------------------------------------------------------------------- cash and NAV
@@ -374,4 +400,5 @@ class _Account:
             day, off = self.result.sessions[row], float(residual[row])
             return f"{words(row)} on {day} (off by {money(off)})"
 
-        return IdentityResiduals(name, residual, limit, said, follows, holds, whole)
+        cents = self.cents_daily if limit is self.daily else self.cents_so_far
+        return IdentityResiduals(name, residual, limit, said, follows, holds, whole, cents=cents)

@@ -107,6 +107,21 @@ def read_fraction(value: Any) -> float:
     return amount
 
 
+def read_deviation(value: Any) -> float:
+    """A fraction of 0 or more, written as a number, ``0.5 %`` or ``5 bp``. Raises LimitError."""
+    expected = "a number of 0 or more, or text such as 0.5 %"
+    if value is None or value is False or (isinstance(value, str) and value.lower() in _OFF):
+        raise _fault(
+            f"expected {expected}, got {describe(value)}; a large number (1000) lets everything pass"
+        )
+    shown, amount, unit = _amount(value, expected)
+    if unit == "pp":
+        raise _fault(f"{shown} is a difference between fractions; write {shown.replace('pp', '%')}")
+    if amount < 0:
+        raise _fault(f"{shown} is not at least 0")
+    return amount
+
+
 def _kind(check: str) -> Kind:
     if check in SERIES_CHECKS:
         return "fills" if check == "fills" else "series"

@@ -69,10 +69,14 @@ class MarkSpec:
     A missing price falls back to that of an earlier session, at most ``max_age`` trading
     sessions back. Where more than the fraction ``max_unmarked`` of held positions (one a
     session and asset) have no valid mark, the run fails and nothing that needs marks is made.
+
+    Where the market has a close of that session, an engine's mark may differ from it by the
+    fraction ``max_deviation`` of that close.
     """
 
     max_age: int = 5
     max_unmarked: float = 0.05
+    max_deviation: float = 0.001
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,8 @@ def _said(spec: RunSpec) -> dict[str, Any]:
         said["missing_limit"] = spec.data.missing_limit
     if spec.marks != MarkSpec():
         said["marks"] = {"max_age": spec.marks.max_age, "max_unmarked": _real(spec.marks.max_unmarked)}
+        if spec.marks.max_deviation != MarkSpec().max_deviation:
+            said["marks"]["max_deviation"] = _real(spec.marks.max_deviation)
     if spec.part is not None and spec.part.own_from is not None:
         said["own_from"] = spec.part.own_from.isoformat()  # metrics are those of its own sessions
     if spec.flows:
