@@ -115,6 +115,11 @@ class Controller:
                 planned.gate = resolve_gate(planned.batch, self.options, self._registry)
             for planned in self.planned:
                 self._begin(planned, self._registry, at)
+            for planned in self.planned:  # nothing is refused any more
+                assert planned.folder is not None, "begun above"
+                assert planned.open is not None, "begun above"
+                batch = planned.batch
+                planned.folder.begin(planned.open.batch_id, batch.path.name, batch.text)
         except FinbotError as error:
             self.release()
             raise pytest.UsageError(f"finbot: {error}\nnothing was run") from error
@@ -133,7 +138,7 @@ class Controller:
             # Before anything of it is looked at: whoever else is at work on it ends first.
             planned.hold = registry.hold(batch_id)
         planned.folder = OutputFolder(batch.output_root / batch.batch_name)
-        planned.folder.acquire(batch_id)
+        planned.folder.acquire()
         planned.provenance = provenance(batch.path.parent)
         manifest = {
             "batch_name": batch.batch_name,
@@ -172,7 +177,6 @@ class Controller:
             batch.path, batch_id, planned.folder.path, gate, asked is not None, only, earlier
         )
         planned.began = time.monotonic()
-        (planned.folder.path / batch.path.name).write_bytes(batch.text)
         planned.cancels_before = tuple(requests(registry.batch_folder(batch_id)))
         planned.watch = CancelWatch(registry.batch_folder(batch_id), planned.cancels_before)
         planned.writer = registry.open_writer(batch_id, "main")

@@ -25,11 +25,12 @@ class OutputFolder:
         self.path = path
         self._lock: filelock.BaseFileLock | None = None
 
-    def acquire(self, batch_id: str) -> None:
-        """Take the folder for ``batch_id`` and clear what any other batch left in it.
+    def acquire(self) -> None:
+        """Take the folder for this session, and leave what is in it: the session may yet be refused.
 
-        Raises ParameterError where another session holds it, or where it has contents of
-        these names that were not written here; RegistryError where it cannot be written.
+        Raises ParameterError where another session holds it, or where it has contents that
+        :meth:`begin` would remove and that were not written here; RegistryError where it cannot be
+        written.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -43,15 +44,32 @@ class OutputFolder:
         except OSError as error:
             raise RegistryError(f"cannot write the output folder {self.path}: {error}") from error
         self._lock = lock
-        marker = json.dumps({"batch_id": batch_id, "pid": os.getpid()}) + "\n"
-        try:
-            # A batch that is gone on with keeps its runs' files; what was summed up is no longer so.
-            self._clear(SUMMARIES if written_by(self.path) == batch_id else OURS)
-            with telling("write", self.path / OUTPUT_MARKER):
-                write_file(self.path / OUTPUT_MARKER, marker.encode(), durable=False)
-        except BaseException:
+        left = self._left(OURS)
+        if left and not (self.path / OUTPUT_MARKER).exists():
             self.release()
-            raise
+            raise ParameterError(
+                f"{self.path} holds {', '.join(left)} without {OUTPUT_MARKER}, by which pytest-finbot marks "
+                "what it wrote, and would replace them; move them away, or give this batch another "
+                "output_root or batch_name"
+            )
+
+    def begin(self, batch_id: str, file: str, content: bytes) -> None:
+        """Clear what any other batch left here, and put a copy of the batch file in its place.
+
+        Raises RegistryError where it cannot be written.
+        """
+        # A batch that is gone on with keeps its runs' files; what was summed up is no longer so.
+        for name in self._left(SUMMARIES if written_by(self.path) == batch_id else OURS):
+            target = self.path / name
+            with telling("clear", target):
+                if target.is_dir() and not target.is_symlink():
+                    shutil.rmtree(target)
+                else:
+                    target.unlink()
+        marker = json.dumps({"batch_id": batch_id, "pid": os.getpid()}) + "\n"
+        for name, text in ((OUTPUT_MARKER, marker.encode()), (file, content)):
+            with telling("write", self.path / name):
+                write_file(self.path / name, text, durable=False)
 
     def release(self) -> None:
         if self._lock is not None:
@@ -65,21 +83,8 @@ class OutputFolder:
         except (OSError, ValueError, KeyError):
             return ""  # it has the lock and has not written its name yet
 
-    def _clear(self, names: Sequence[str]) -> None:
-        left = [name for name in names if (self.path / name).exists()]
-        if left and not (self.path / OUTPUT_MARKER).exists():
-            raise ParameterError(
-                f"{self.path} holds {', '.join(left)} without {OUTPUT_MARKER}, by which pytest-finbot marks "
-                "what it wrote, and would replace them; move them away, or give this batch another "
-                "output_root or batch_name"
-            )
-        for name in left:
-            target = self.path / name
-            with telling("clear", target):
-                if target.is_dir() and not target.is_symlink():
-                    shutil.rmtree(target)
-                else:
-                    target.unlink()
+    def _left(self, names: Sequence[str]) -> list[str]:
+        return [name for name in names if (self.path / name).exists()]
 
 
 def written_by(folder: Path) -> str | None:

@@ -9,6 +9,12 @@ from pathlib import Path
 
 import pytest
 
+# What sessions in this process would import is there before: pytester forgets what they do, and
+# modules with a C part cannot be loaded twice.
+import pytest_finbot.config.yaml_source
+import pytest_finbot.session.controller
+import pytest_finbot.session.hooks  # noqa: F401
+
 PRICES = """\
 Date,AAA,BBB
 2020-01-02,10,20
@@ -62,6 +68,14 @@ class Project:
         # Hypothesis' own plugin is no part of the story, and a fifth of a second of every process.
         plain = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
         return self.pytester.runpytest_subprocess(*plain, *named, *options, timeout=timeout)
+
+    def refused(self, *options: str) -> pytest.RunResult:
+        """Ask for what is refused before anything runs, in this process: that is quicker."""
+        result = self.pytester.runpytest_inprocess(
+            "-p", "no:cacheprovider", "--finbot-batch", "finbot.yaml", *options
+        )
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        return result
 
     @property
     def output(self):

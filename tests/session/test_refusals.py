@@ -90,6 +90,29 @@ def test_an_output_folder_with_somebody_elses_runs_is_left_alone(project):
     assert (project.output / "runs/precious.txt").read_text() == "mine"
 
 
+def test_a_session_that_is_refused_leaves_the_output_of_the_batch_before(project):
+    project.batch("- {id: held}\n")
+    project.pytest("-n", "0").assert_outcomes(passed=1)
+
+    def output():
+        return {
+            path: path.stat().st_mtime_ns
+            for path in project.output.rglob("*")
+            if path.is_file() and path.name != ".finbot.lock"
+        }
+
+    before = output()
+    assert project.output / "batch_summary.json" in before
+    project.refused("--finbot-retry-failed")
+    assert output() == before
+    # Another batch of the session is refused, when this one is begun already.
+    text = (project.path / "finbot.yaml").read_text()
+    project.write("finbot_too.yaml", text.replace("batch_name: small", "batch_name: too"))
+    project.write("output/too/runs/precious.txt", "mine")
+    project.refused("--finbot-batch", "finbot_too.yaml")
+    assert output() == before
+
+
 def test_the_output_of_the_batch_before_does_not_stay(project):
     project.batch("- {id: old}\n")
     project.pytest().assert_outcomes(passed=1)

@@ -136,15 +136,12 @@ def test_a_session_that_is_refused_leaves_no_document_not_even_an_earlier_one(pr
 def test_whatever_refuses_a_session_no_earlier_document_survives_it(project, options):
     project.batch("- {id: one}")
     project.write("session.json", '{"format":"finbot-session-summary","version":1,"exitstatus":0}')
-    asked = ("-p", "no:cacheprovider", "--finbot-batch", "finbot.yaml", "--finbot-summary-json=session.json")
-    assert project.pytester.runpytest_inprocess(*asked, *options).ret == pytest.ExitCode.USAGE_ERROR
+    project.refused("--finbot-summary-json=session.json", *options)
     assert not (project.path / "session.json").exists()
 
 
 def test_the_file_of_the_log_is_not_that_of_the_document(project):
     project.batch("- {id: one}")
-    asked = ("--finbot-batch", "finbot.yaml", "--finbot-summary-json", "a.json", "--finbot-log-json=./a.json")
-    result = project.pytester.runpytest_inprocess("-p", "no:cacheprovider", *asked)
-    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result = project.refused("--finbot-summary-json", "a.json", "--finbot-log-json=./a.json")
     result.stderr.fnmatch_lines(["*--finbot-summary-json a.json: that is the file of --finbot-log-json too*"])
     assert not (project.path / ".finbot").exists()
