@@ -20,6 +20,15 @@ def moved_run_text(record: RunRecord, *, where: str, batch_file: str, verbose: b
     ``where`` is ``file:line`` of the run, ``batch_file`` what commands name.
     """
     assert record.comparison is not None, "a run that moved was compared"
+    part = record.part or {}
+    name, look, without = record.name, f"finbot baseline diff {record.name} --file {batch_file} -v", ""
+    if part.get("kind") == "slice":
+        # What is accepted is the whole run, and no baseline has the name of a slice.
+        name, look = str(part["of"]), ""
+        without = (
+            "whole runs are accepted, not slices: without --finbot-from, --finbot-to, --finbot-chunk-days "
+            "and --finbot-target-date,\n             "
+        )
     return comparison_text(
         record.name,
         record.comparison,
@@ -27,8 +36,8 @@ def moved_run_text(record: RunRecord, *, where: str, batch_file: str, verbose: b
         verbose=verbose,
         where=f"{where}: run {record.name}",
         recorded_as=record.run_id,
-        look=f"finbot baseline diff {record.name} --file {batch_file} -v",
-        accept=f"pytest --finbot-batch {batch_file} --finbot-accept '{record.name}' --finbot-reason '…'",
+        look=look,
+        accept=f"{without}pytest --finbot-batch {batch_file} --finbot-accept '{name}' --finbot-reason '…'",
     )
 
 
