@@ -74,6 +74,8 @@ def batch_facts(registry: FilesRegistry, batch_id: str) -> dict[str, Any]:
 
 def resume_command(registry: FilesRegistry, batch_id: str, manifest: Mapping[str, Any]) -> str | None:
     """What goes on with the batch, for a shell; ``None`` where no batch file is known."""
+    from pytest_finbot.session.slicing import options_of
+
     file, root = manifest.get("file"), manifest.get("root")
     if not isinstance(file, str):
         return None
@@ -81,6 +83,7 @@ def resume_command(registry: FilesRegistry, batch_id: str, manifest: Mapping[str
     words = ["pytest", "--finbot-batch", file, "--finbot-resume", batch_id]
     if registry.root != Path(root, ".finbot"):
         words += ["--finbot-registry", str(registry.root)]
+    words += options_of(object_of(manifest, "slicing", "", []))  # it is gone on with by the same slices
     return f"cd {shlex.quote(root)} && {shlex.join(words)}"
 
 

@@ -29,7 +29,7 @@ from pytest_finbot.cli.show import (
     when,
 )
 from pytest_finbot.cli.telling import told
-from pytest_finbot.contracts import BatchStatus
+from pytest_finbot.contracts import BatchStatus, Verdict
 
 if TYPE_CHECKING:
     from pytest_finbot.registry.files import FilesRegistry
@@ -113,7 +113,7 @@ def _page_of(rows: list[BatchRow], total: int, offset: int, *, pager: bool) -> N
         ),
         [
             (
-                *(row.batch_id, row.name, row.status, when(row.created_at)),
+                *(row.batch_id, row.name, _status(row), when(row.created_at)),
                 *(f"{number:,}" for number in (row.expected, row.success, row.failed, row.not_run)),
                 *(seconds(row.run_seconds), short_commit(row.commit)),
             )
@@ -127,6 +127,12 @@ def _page_of(rows: list[BatchRow], total: int, offset: int, *, pager: bool) -> N
         more = f"; older ones: --offset {rest}" if rest < total else ""
         page.line(f"{len(rows):,} of {total:,} batches{more}")
     page.show()
+
+
+def _status(row: BatchRow) -> str:
+    """Its status; with how many runs were left without their checks, where it is gated."""
+    unproven = row.verdicts.get(Verdict.SKIPPED, 0)
+    return f"{row.status}, {unproven:,} not proven" if unproven else row.status
 
 
 @batches.command()

@@ -96,6 +96,21 @@ def test_batches_are_listed_newest_first_with_their_counts(ask, record):
     assert asked.row(new)[-1] == "3f9c1a7e5b"
 
 
+def test_runs_whose_checks_were_left_out_are_no_ok(ask, record):
+    batch_id = record("core", a={"status": "success", "verdict": "skipped"}, b={"status": "success"})
+    assert ask("batches", "list").row(batch_id)[2] == "completed, 1 not proven"
+
+
+def test_a_batch_of_slices_is_gone_on_with_by_the_same_slices(ask, root):
+    cut = {"from": "2020-01-06", "to": None, "chunk_days": 14}
+    manifested(root, "20260102T120000", "aaaaaa", file="/p/finbot.yaml", slicing=cut)
+    assert (
+        ask("batches", "show", "last", "--json")
+        .document["resume"]
+        .endswith(f"--finbot-registry {root} --finbot-from=2020-01-06 --finbot-chunk-days=14")
+    )
+
+
 def test_as_json_the_list_is_one_document_with_stable_keys(ask, record):
     batch_id = record("core", a="success")
     document = ask("batches", "list", "--json").document
