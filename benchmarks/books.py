@@ -1,7 +1,8 @@
-"""Marks and every identity of the books: what proving a result costs."""
+"""Marks, every identity of the books, and what the batch and the market know: what proving a result costs."""
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 from collections.abc import Callable
@@ -11,6 +12,9 @@ import numpy as np
 from measuring import Figure, report
 
 from pytest_finbot.checks.accounting import check_books
+from pytest_finbot.checks.against_market import check_marks_at_market, distant_fills
+from pytest_finbot.checks.contract import check_result
+from pytest_finbot.checks.declared import beyond_declared, check_declared
 from pytest_finbot.checks.marks import check_marks
 from pytest_finbot.contracts import (
     DataSpec,
@@ -37,7 +41,7 @@ def account(years: int, assets: int) -> tuple[EngineResult, MarketData]:
     sessions = len(days)
     price = 50.0 * np.cumprod(1.0 + rng.normal(0.0003, 0.01, (sessions, assets)), axis=0)
     rows = np.arange(0, sessions, 21)
-    wanted = 100.0 + 1.1 * rng.integers(-50, 50, (len(rows), assets)).cumsum(axis=0)
+    wanted = 100.0 + 1.1 * (rng.integers(-50, 50, (len(rows), assets)) + 0.5).cumsum(axis=0)
     quantity = np.repeat(wanted, 21, axis=0)[:sessions]
     traded = np.diff(wanted, axis=0, prepend=0.0)
     fee = np.abs(traded * price[rows]) * 1e-3
@@ -80,6 +84,23 @@ def with_gaps(market: MarketData) -> MarketData:
     )
 
 
+def with_own_arrays(result: EngineResult, market: MarketData) -> tuple[EngineResult, MarketData]:
+    """The same account with declared dividends, four a year, from an engine that has marks of its own."""
+    dividends = np.where(np.random.default_rng(9).random(market.close.shape) < 4 / 252, 0.5, 0.0)
+    income = np.zeros(dividends.shape)
+    income[1:] = result.quantity[:-1] * dividends[1:]
+    received = income.sum(axis=1).cumsum()
+    own = dataclasses.replace(
+        result,
+        mark=market.close * (1.0 + 1e-6),
+        income=income,
+        splits=np.ones(dividends.shape),
+        cash=result.cash + received,
+        nav=result.cash + received + (result.quantity * market.close * (1.0 + 1e-6)).sum(axis=1),
+    )
+    return own, dataclasses.replace(market, dividends=dividends, splits=np.ones(dividends.shape))
+
+
 def best(action: Callable[[], object], rounds: int) -> float:
     """Least milliseconds of several: what else runs on the machine only adds."""
     action()
@@ -106,24 +127,36 @@ def main() -> int:
             CAPITAL,
             DataSpec("x"),
         )
-        broken = [check for check in check_books(result, spec) if check.failed]
-        if broken:
-            raise SystemExit(f"the account does not add up: {broken[0].message}")
+        own_result, own_market = with_own_arrays(result, market)
+        for account_of, prices in ((result, market), (own_result, own_market)):
+            found = (
+                *check_books(account_of, spec),
+                check_declared(account_of, spec, prices),
+                check_marks_at_market(account_of, prices, MarkSpec()),
+            )
+            if broken := [check for check in found if check.failed]:
+                raise SystemExit(f"the account does not add up: {broken[0].message}")
 
         def prove(market: MarketData = market, result: EngineResult = result, spec: RunSpec = spec) -> None:
+            check_result(result, spec, market)
+            beyond_declared(result, spec, market)
+            distant_fills(result, market)
             check_marks(value_marks(result, market, MarkSpec()), MarkSpec())
             check_books(result, spec, Books(result))
+            check_declared(result, spec, market)
+            check_marks_at_market(result, market, MarkSpec())
 
         def plain(result: EngineResult = result) -> None:
             float((result.quantity * result.mark).sum())
 
         size = f"{years} years x {assets}"
         one_pass = best(plain, rounds)
-        for name, prices in (
-            ("every price there", market),
-            ("one price in 100 carried forward", with_gaps(market)),
+        for name, prices, account_of in (
+            ("every price there", market, result),
+            ("one price in 100 carried forward", with_gaps(market), result),
+            ("dividends, marks of the engine's own", own_market, own_result),
         ):
-            took = best(lambda prices=prices: prove(prices), rounds)
+            took = best(lambda prices=prices, result=account_of: prove(prices, result), rounds)
             note = f"{took / one_pass:.0f} x market values alone, {len(result.fills):,} fills"
             figures.append(Figure(f"marks and books {size}, {name}", took, limit, "ms", note=note))
     return report(figures)

@@ -153,7 +153,7 @@ def distant_fills(result: EngineResult, market: MarketData) -> tuple[str, ...]:
         return ()
     at = int(far.argmax())
     return (
-        f"{count:,} of {len(fills):,} fills {'is' if count == 1 else 'are'} priced more than {FAR:.0%} "
+        f"{count:,} of {len(fills):,} fills {'is' if count == 1 else 'are'} priced more than {FAR * 100:g} % "
         f"beyond the market's prices of the session: first {market.symbols[int(column[at])]} on "
         f"{market.sessions[row[at]]} at {units(float(price[at]))}, the market's are "
         f"{units(float(low[at]))} to {units(float(high[at]))}",

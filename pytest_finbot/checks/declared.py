@@ -221,8 +221,9 @@ class _Account:
                 f"{engine} leaves out the first {self.first:,} of {len(self.market.sessions):,} sessions "
                 f"(a warm-up): its account begins on {result.sessions[0]}"
             )
-        strange = [asset for asset in result.assets if asset not in set(self.market.symbols)]
-        if strange:
+        if len(self.columns) != len(result.assets):
+            known = set(self.market.symbols)
+            strange = [asset for asset in result.assets if asset not in known]
             yield (
                 f"{engine} has {len(strange):,} asset{'s' if len(strange) > 1 else ''} that "
                 f"{'are' if len(strange) > 1 else 'is'} not among the run's symbols: {_names(strange)}; "

@@ -59,6 +59,19 @@ def at(shape, where, value, fill=1.0):
     return values
 
 
+def on(sessions):
+    """A result of some sessions only, without fills."""
+    count = len(sessions)
+    return result(
+        sessions=sessions,
+        nav=np.full(count, 100.0),
+        cash=np.full(count, 100.0),
+        quantity=np.zeros((count, 2)),
+        mark=np.ones((count, 2)),
+        fills=Fills.none(),
+    )
+
+
 def test_a_sound_result_passes():
     check_result(result(), SPEC, MARKET)
 
@@ -69,15 +82,20 @@ def test_a_sound_result_passes():
         result(fills=Fills.none()),
         result(mark=at((5, 2), (0, 0), np.nan)),
         result(quantity=np.zeros((5, 2), np.int64), nav=np.full(5, 100), cash=np.full(5, 100.0, np.float32)),
-        result(
-            **{name: np.full(4, 100.0) for name in ("nav", "cash")},
-            sessions=SESSIONS[1:],
-            quantity=np.zeros((4, 2)),
-            mark=np.ones((4, 2)),
-        ),
+        on(SESSIONS[1:]),
+        on(SESSIONS[4:]),
+        result(cent=0.01),
         result(start_cash=np.float64(100.0), rejected_orders=[RejectedOrder(4, 1, 5.0, "no cash")]),
     ],
-    ids=["no fills", "an unmarked asset", "other numbers", "a warm-up left out", "a rejected order"],
+    ids=[
+        "no fills",
+        "an unmarked asset",
+        "other numbers",
+        "a warm-up left out",
+        "the last session alone",
+        "cents",
+        "a rejected order",
+    ],
 )
 def test_what_an_engine_may_do(sound):
     check_result(sound, SPEC, MARKET)
@@ -102,6 +120,12 @@ BROKEN = [
         result(sessions=SESSIONS + np.timedelta64(1, "D")),
         "session 2015-03-07 is not one of the market's 5 sessions (2015-03-02 to 2015-03-06)",
     ),
+    (
+        on(SESSIONS[[0, 1, 3, 4]]),
+        "it leaves out 1 session after its first, 2015-03-02: 2015-03-04; sessions may be left out at the",
+    ),
+    (on(SESSIONS[:3]), "it leaves out 2 sessions after its first, 2015-03-02: the first is 2015-03-05; sess"),
+    (on(SESSIONS[[1, 4]]), "it leaves out 2 sessions after its first, 2015-03-03: the first is 2015-03-04"),
     (result(assets=("AAPL", "AAPL")), "assets are named more than once: AAPL"),
     (result(assets=("AAPL", 7)), "assets[1] is int, expected a text"),
     (result(nav=np.full(4, 100.0)), "nav has shape (4,), expected (5,): one value a session"),
@@ -142,8 +166,9 @@ BROKEN = [
     ),
     (
         result(fills=fills(quantity=np.array([1.0, np.inf]))),
-        "quantity of fill 1 of XOM on 2015-03-05 is inf, expected a finite number",
+        "quantity of fill 1 of XOM on 2015-03-05 is inf, expected a finite number other than 0",
     ),
+    (result(fills=fills(quantity=np.array([-0.0, 1.0]))), "quantity of fill 0 of AAPL on 2015-03-03 is -0.0"),
     (result(fills=fills(price=np.array([np.nan, 1.0]))), "price of fill 0 of AAPL on 2015-03-03 is nan"),
     (
         result(fills=fills(fee=np.array([0.0, -1.0]))),
@@ -166,6 +191,10 @@ BROKEN = [
     (result(start_cash=np.nan), "start_cash is nan, expected a finite number"),
     (result(start_cash=None), "start_cash is NoneType, expected a number"),
     (result(cent=-0.01), "cent is -0.01, expected 0 or the smallest amount it books"),
+    (
+        result(cent=0.011),
+        "cent is 0.011, expected at most 0.01: 1, and 0.0001 of the start capital 100",
+    ),
     (result(warnings=[ValueError("x")]), "warnings[0] is ValueError, expected a text"),
 ]
 
@@ -184,3 +213,10 @@ def test_a_broken_result_is_refused_by_name_and_place(broken, fault):
 def test_a_result_that_was_built_by_hand_is_looked_at_as_closely():
     with pytest.raises(EngineError, match="assets are list, expected a tuple of texts"):
         check_result(dataclasses.replace(result(), assets=["AAPL", "XOM"]), SPEC, MARKET)
+
+
+def test_a_cent_is_at_most_one_however_large_the_account():
+    rich = dataclasses.replace(SPEC, start_capital=1e9)
+    check_result(result(cent=1.0), rich, MARKET)
+    with pytest.raises(EngineError, match=r"cent is 1\.5, expected at most 1: 1, and"):
+        check_result(result(cent=1.5), rich, MARKET)

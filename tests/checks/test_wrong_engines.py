@@ -19,26 +19,27 @@ import numpy as np
 import pytest
 
 from pytest_finbot.checks.accounting import check_books
+from pytest_finbot.checks.against_market import check_marks_at_market, distant_fills
+from pytest_finbot.checks.contract import check_result
+from pytest_finbot.checks.declared import beyond_declared, check_declared
 from pytest_finbot.checks.identities import residuals
 from pytest_finbot.checks.marks import check_marks
-from pytest_finbot.contracts import DataSpec, EngineResult, Fills, MarketData, MarkSpec, RunSpec, Verdict
+from pytest_finbot.contracts import (
+    DataSpec,
+    EngineResult,
+    Fills,
+    Flow,
+    MarketData,
+    MarkSpec,
+    RunSpec,
+    Verdict,
+)
 from pytest_finbot.valuation.marks import value_marks
 
 DAYS = np.array([f"2015-03-{day:02}" for day in (2, 3, 4, 5, 6, 9, 10, 11, 12, 13)], "datetime64[D]")
 ASSETS = ("AAPL", "KO", "PEP", "TSLA", "ES")
 AAPL, KO, PEP, TSLA, ES = range(5)
 CAPITAL = 100_000.0
-SPEC = RunSpec(
-    name="run",
-    engine="mine",
-    strategy="orders",
-    params={},
-    symbols=ASSETS,
-    start_date=date(2015, 3, 2),
-    end_date=date(2015, 3, 13),
-    start_capital=CAPITAL,
-    data=DataSpec("prices.csv"),
-)
 ORDERS = {
     0: {AAPL: 100.0, KO: 200.0, TSLA: -50.0},
     1: {ES: 3.0},
@@ -50,33 +51,55 @@ DIVIDENDS = {3: {KO: 0.33, TSLA: 1.0}}
 SPLITS = {6: {AAPL: 2.0}}
 FLOWS = {2: 10_000.0, 7: -5_000.0}
 MULTIPLIER = np.array([1.0, 1.0, 1.0, 1.0, 50.0])
+SPEC = RunSpec(
+    name="run",
+    engine="mine",
+    strategy="orders",
+    params={},
+    symbols=ASSETS,
+    start_date=date(2015, 3, 2),
+    end_date=date(2015, 3, 13),
+    start_capital=CAPITAL,
+    data=DataSpec("prices.csv"),
+    flows=tuple(Flow(DAYS[t].item(), amount) for t, amount in FLOWS.items()),
+    multipliers={"ES": 50.0},
+)
 
 
 def a_market():
     step = np.arange(len(DAYS))[:, np.newaxis]
     close = np.array([120.0, 40.0, 40.0, 200.0, 1000.0]) + step * np.array([1.0, 0.0, 0.0, -3.0, 2.0])
     close[6:, AAPL] /= 2.0
-    return MarketData(DAYS, ASSETS, close, "close", "prices.csv")
+    declared = {"dividends": np.zeros(close.shape), "splits": np.ones(close.shape)}
+    for name, events in (("dividends", DIVIDENDS), ("splits", SPLITS)):
+        for t, of_session in events.items():
+            for n, value in of_session.items():
+                declared[name][t, n] = value
+    return MarketData(DAYS, ASSETS, close, "close", "prices.csv", **declared)
 
 
 class Honest:
     """A broker's account, booked in order. What a wrong engine does otherwise is a method of its own."""
 
+    capital, splits, dividends, flows, multiplier = CAPITAL, SPLITS, DIVIDENDS, FLOWS, MULTIPLIER
+    cent = 0.0
+
     def run(self, market):
         self.market = market
         sessions = len(market.sessions)
-        self.held, self.cash = np.zeros(len(ASSETS)), CAPITAL
+        self.held, self.cash = np.zeros(len(ASSETS)), self.capital
         rows = {name: [] for name in ("nav", "cash", "quantity", "mark")}
         self.fills, self.income = [], np.zeros((sessions, len(ASSETS)))
         splits, flows = np.ones((sessions, len(ASSETS))), np.zeros(sessions)
         for t in range(sessions):
-            for n, factor in SPLITS.get(t, {}).items():
+            self.held_before = self.held.copy()
+            for n, factor in self.splits.get(t, {}).items():
                 splits[t, n] = factor
                 self.split(n, factor)
-            for n, amount in DIVIDENDS.get(t, {}).items():
-                self.income[t, n] = amount * self.held[n]
+            for n, amount in self.dividends.get(t, {}).items():
+                self.income[t, n] = amount * self.held_before[n]
                 self.dividend(t, n)
-            flows[t] = FLOWS.get(t, 0.0)
+            flows[t] = self.flows.get(t, 0.0)
             self.flow(t)
             for n, quantity in ORDERS.get(t, {}).items():
                 self.trade(t, n, quantity)
@@ -94,9 +117,10 @@ class Honest:
         result = EngineResult.of(
             sessions=market.sessions,
             assets=ASSETS,
-            start_cash=CAPITAL,
+            start_cash=self.capital,
             fills=fills,
-            multiplier=MULTIPLIER,
+            multiplier=self.multiplier,
+            cent=self.cent,
             flows=flows,
             income=self.income,
             splits=splits,
@@ -112,19 +136,22 @@ class Honest:
         self.cash += self.income[t, n]
 
     def flow(self, t):
-        self.cash += FLOWS.get(t, 0.0)
+        self.cash += self.flows.get(t, 0.0)
 
     def trade(self, t, n, quantity):
-        price = self.market.close[t, n]
-        self.cash -= quantity * price * MULTIPLIER[n] + 1.0
+        price = self.price(t, n)
+        self.cash -= quantity * price * self.multiplier[n] + 1.0
         self.held[n] += quantity
         self.fills.append((t, n, quantity, price, 1.0, 0.0))
+
+    def price(self, t, n):
+        return self.market.close[t, n]
 
     def mark(self, t):
         return self.market.close[t].copy()
 
     def nav(self, t, mark):
-        return self.cash + float((self.held * mark * MULTIPLIER).sum())
+        return self.cash + float((self.held * mark * self.multiplier).sum())
 
     def tamper(self, result, limit):
         """Change what was booked; ``limit`` is what a session's residual may be (currency)."""
@@ -132,6 +159,10 @@ class Honest:
 
 def failures(result):
     return {check.name: check for check in check_books(result, SPEC) if check.failed}
+
+
+def warnings(result):
+    return (*beyond_declared(result, SPEC, a_market()), *distant_fills(result, a_market()))
 
 
 def told(failed):
@@ -142,6 +173,10 @@ def test_the_honest_engine_is_found_to_be_honest():
     result = Honest().run(a_market())
 
     assert failures(result) == {}
+    check_result(result, SPEC, a_market())
+    assert check_declared(result, SPEC, a_market()).verdict is Verdict.IDENTICAL
+    assert check_marks_at_market(result, a_market(), MarkSpec()).verdict is Verdict.IDENTICAL
+    assert warnings(result) == ()
     assert result.quantity[-1].tolist() == [140.0, 200.0, 100.0, 30.0, 3.0]
     marks = value_marks(result, a_market(), MarkSpec())
     assert check_marks(marks, MarkSpec()).verdict is Verdict.IDENTICAL
@@ -328,6 +363,87 @@ class CountsShortsAsAssets(Honest):
 )
 def test_a_fault_of_the_kind_that_is_made_is_found_on_its_day(engine, identity, day, asset):
     assert told(failures(engine().run(a_market())))[identity] == (day, asset)
+
+
+# ------------------------------------------------- books in order, on the engine's own word
+
+
+class ValuesAtYesterdaysPrices(Honest):
+    def mark(self, t):
+        return self.market.close[max(t - 1, 0)].copy()
+
+
+class DriftsAwayFromPrices(Honest):
+    def mark(self, t):
+        return self.market.close[t] * 1.0003**t
+
+
+class BuysBelowTheMarket(Honest):
+    def price(self, t, n):
+        return 0.5 * super().price(t, n) if t == 4 else super().price(t, n)
+
+
+def that_has(**facts):
+    return type("Wrong", (Honest,), facts)
+
+
+@pytest.mark.parametrize(
+    ("engine", "check", "day", "asset", "words"),
+    [
+        (that_has(capital=5e4), "declared", DAYS[0], None, "starts with 50,000.00, expected the start capit"),
+        (that_has(flows={2: 1e4}), "declared", DAYS[7], None, "ignores flows: on 2015-03-11 it has 0.00, de"),
+        (that_has(flows={**FLOWS, 4: 1.0}), "declared", DAYS[4], None, "does not book flows as declared: on"),
+        (
+            that_has(dividends={}),
+            "declared",
+            DAYS[3],
+            "KO",
+            "ignores dividends: KO has income of 0.00, expec",
+        ),
+        (
+            that_has(dividends={**DIVIDENDS, 2: {KO: 0.1}}),
+            *("declared", DAYS[2], "KO", "has income of 20.00, expected 0.00: 200 units held x 0 x"),
+        ),
+        (that_has(splits={}), "declared", DAYS[6], "AAPL", "ignores splits: AAPL has a factor of 1, declare"),
+        (that_has(splits={**SPLITS, 5: {KO: 1.1}}), "declared", DAYS[5], "KO", "a factor of 1.1, declared i"),
+        (
+            that_has(multiplier=np.ones(5)),
+            "declared",
+            None,
+            "ES",
+            "ignores multipliers: ES has 1, declared i",
+        ),
+        (
+            ValuesAtYesterdaysPrices,
+            "marks_at_market",
+            DAYS[1],
+            "AAPL",
+            "on 2015-03-03 at 120, where the clos",
+        ),
+        (DriftsAwayFromPrices, "marks_at_market", DAYS[4], "AAPL", "furthest ES on 2015-03-13 at 1,020.75"),
+    ],
+)
+def test_books_in_order_do_not_hide_what_the_batch_and_the_market_know(engine, check, day, asset, words):
+    market = a_market()
+    result = engine().run(market)
+
+    assert failures(result) == {}
+    found = {
+        "declared": check_declared(result, SPEC, market),
+        "marks_at_market": check_marks_at_market(result, market, MarkSpec()),
+    }
+    assert [name for name, each in found.items() if each.failed] == [check]
+    assert (found[check].session, found[check].asset) == (None if day is None else str(day), asset)
+    assert words in found[check].message
+
+
+def test_a_purchase_at_a_price_the_market_never_saw_is_told():
+    (warning,) = warnings(BuysBelowTheMarket().run(a_market()))
+
+    assert warning == (
+        "1 of 7 fills is priced more than 25 % beyond the market's prices of the session: first PEP on "
+        "2015-03-06 at 20, the market's are 40 to 40"
+    )
 
 
 def test_the_residuals_are_those_the_checks_tell():
