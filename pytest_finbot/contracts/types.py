@@ -30,7 +30,13 @@ MissingPolicy = Literal["error", "drop", "forward_fill", "interpolate", "backfil
 LOOK_AHEAD_POLICIES: tuple[MissingPolicy, ...] = ("interpolate", "backfill")
 """Policies that put into a session what was known only later."""
 PresumedFault = Literal[
-    "price_slip", "columns_swapped", "column_swapped", "dates_shifted", "split_not_adjusted"
+    "price_slip",
+    "columns_swapped",
+    "column_swapped",
+    "dates_shifted",
+    "split_not_adjusted",
+    "split_not_booked",
+    "dividends_in_prices",
 ]
 """Faults of prices that are told by their pattern, which a market may show for once."""
 DividendBooking = Literal["cash", "reinvest"]

@@ -24,17 +24,31 @@ from pytest_finbot.contracts import (
     Split,
 )
 from pytest_finbot.errors import DataError, ParameterError, did_you_mean
+from pytest_finbot.market.findings.booked import TELLING_RATIO, Booked
 from pytest_finbot.market.quality import PROBLEMS_TOLD
 from pytest_finbot.market.table_file import some
 from pytest_finbot.market.wide import read_only
 from pytest_finbot.market.window import Window
 
-TELLING_RATIO = 1.25
-"""Below this ratio (or above one over it) a split cannot be told from a day's move of the price."""
-
 _COLUMNS = {"dividends": "Dividends", "splits": "Stock Splits"}
 _NONE = {"dividends": 0.0, "splits": 1.0}
 _Kind = Literal["dividends", "splits"]
+
+
+class ActionsError(DataError):
+    """Dividends or splits that cannot be booked. ``findings`` are all of them, by symbol and day."""
+
+    def __init__(self, message: str, findings: tuple[DataFinding, ...] = ()) -> None:
+        super().__init__(message)
+        self.findings = findings
+
+
+def _refused(message: str, symbol: str | None = None, day: object = None) -> ActionsError:
+    return ActionsError(message, (_finding(message, symbol, day),))
+
+
+def _finding(message: str, symbol: str | None, day: object) -> DataFinding:
+    return DataFinding("actions", "error", message, symbol, None if day is None else str(day))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +67,7 @@ def resolve_actions(spec: RunSpec, window: Window, whole: Window) -> Actions:
     ``from_prices`` takes the columns ``Dividends`` and ``Stock Splits`` of the symbols' files.
     Declared ones have to fall on sessions of the window; where the run is a part of a longer one,
     those outside its dates are the other parts'. Raises ParameterError for adjusted prices and
-    for symbols that are not the run's, DataError for ex-dates that are no session of it, and
+    for symbols that are not the run's, ActionsError for ex-dates that are no session of it, and
     where the source tells none.
     """
     if window.first == window.last:
@@ -84,7 +98,7 @@ def _of_files(window: Window, whole: Window, kind: _Kind) -> FloatArray:
     told = table.dividends if kind == "dividends" else table.splits
     if told is None or lacking:
         which = some(lacking) or table.source
-        raise DataError(
+        raise _refused(
             f"{which}: no column '{column}' ({kind}: from_prices); expected one in each symbol's "
             "file of daily bars, or the list itself in the batch file"
         )
@@ -109,9 +123,11 @@ def _declared(
         if not spec.start_date <= action.ex_date <= spec.end_date:
             if spec.part is not None:
                 continue
-            raise DataError(
+            raise _refused(
                 f"{kind}: {action.symbol}: ex-date {action.ex_date} is outside the run's window, "
-                f"{spec.start_date} to {spec.end_date}"
+                f"{spec.start_date} to {spec.end_date}",
+                action.symbol,
+                action.ex_date,
             )
         day = np.datetime64(action.ex_date, "D")
         row = int(np.searchsorted(sessions, day))
@@ -124,8 +140,10 @@ def _declared(
             following = (
                 f"the next one is {sessions[row]}" if row < len(sessions) else "there is none after it"
             )
-            raise DataError(
-                f"{kind}: {action.symbol}: ex-date {action.ex_date} is no session of the prices; {following}"
+            raise _refused(
+                f"{kind}: {action.symbol}: ex-date {action.ex_date} is no session of the prices; {following}",
+                action.symbol,
+                action.ex_date,
             )
         if isinstance(action, Dividend):
             values[row, place] += action.amount
@@ -134,18 +152,40 @@ def _declared(
     return values
 
 
-def _left_out(symbol: str, kind: _Kind, value: float, day: np.datetime64) -> DataError:
-    return DataError(
+def _left_out(symbol: str, kind: _Kind, value: float, day: np.datetime64) -> ActionsError:
+    return _refused(
         f"{symbol}: {kind[:-1]} of {value} on {day}, a session that data.missing: drop leaves out; "
-        "the books would lose it: give the close of that day, or take another policy"
+        "the books would lose it: give the close of that day, or take another policy",
+        symbol,
+        day,
     )
 
 
+def booked_of(actions: Actions, window: Window, whole: Window) -> Booked:
+    """What the books take as ``actions`` of ``window``, and the splits of its files that they leave.
+
+    A split of a session that a policy left out is one of the next session.
+    """
+    stated = whole.table.splits
+    if stated is None or window.first == window.last:
+        return Booked(actions.dividends)
+    splits = whole.part(stated)
+    if len(window.sessions) != len(splits):
+        left_out, splits = splits, np.ones((len(window.sessions), splits.shape[1]))
+        rows, columns = np.nonzero(left_out != 1.0)
+        days = np.searchsorted(window.sessions, whole.sessions[rows])
+        there = days < len(splits)
+        np.multiply.at(splits, (days[there], columns[there]), left_out[rows[there], columns[there]])
+    if actions.splits is not None:
+        splits = np.where(actions.splits == 1.0, splits, 1.0)
+    return Booked(actions.dividends, splits if (splits != 1.0).any() else None)
+
+
 def with_actions(window: Window, actions: Actions) -> Window:
-    """``window`` over a table whose dividends and splits are those of ``actions``.
+    """``window`` over a table whose dividends are those of ``actions``, and its splits too.
 
     So that the checks of prices know what the run was told of. What ``actions`` has none of stays
-    as the files say.
+    as the files say, and so do splits that files state and ``actions`` do not have.
     """
     if actions.dividends is None and actions.splits is None:
         return window
@@ -156,6 +196,8 @@ def with_actions(window: Window, actions: Actions) -> Window:
         if values is not None:
             arrays[kind] = np.full(table.close.shape, _NONE[kind])
             arrays[kind][window.first : window.last] = values
+    if "splits" in arrays and table.splits is not None:
+        arrays["splits"] = np.where(arrays["splits"] == 1.0, table.splits, arrays["splits"])
     read_only(*arrays.values())
     return dataclasses.replace(
         window,
@@ -165,78 +207,105 @@ def with_actions(window: Window, actions: Actions) -> Window:
     )  # fmt: skip
 
 
-def check_actions(actions: Actions, window: Window, policy: MissingPolicy) -> tuple[DataFinding, ...]:
+def check_actions(
+    actions: Actions, window: Window, policy: MissingPolicy, *, opens: bool = False
+) -> tuple[DataFinding, ...]:
     """Hold ``actions`` against the closes of ``window``, which are finite and above zero.
 
     A split has to be seen in them: from the session before the ex-date the close goes to about
     one over the ratio. Where close and close before are nearer to each other than to that, the
     prices contain the split. One smaller than :data:`TELLING_RATIO` cannot be seen, and is told
-    as a finding. Raises one DataError with everything that is wrong.
+    as a finding. Where ``opens`` says that the run fills at them, no open is carried across a split
+    either. Raises one ActionsError with everything that is wrong.
     """
     if actions.dividends is None and actions.splits is None:
         return ()
     close = window.part(window.table.close)
     observed = window.table.observed
     seen = np.ones(close.shape, bool) if observed is None else window.part(observed)
-    problems: list[str] = []
+    problems: list[DataFinding] = []
     findings: list[DataFinding] = []
     if actions.dividends is not None:
         problems += _bad_dividends(actions.dividends, close, window)
     if actions.splits is not None:
         problems += _bad_splits(actions.splits, close, seen, window, policy)
+        if opens:
+            problems += _carried_opens(actions.splits, seen, window, policy)
         findings += _unseen_splits(actions.splits, close, window)
     if problems:
         more = len(problems) - PROBLEMS_TOLD
-        told = problems[:PROBLEMS_TOLD] + ([f"… and {more} more"] if more > 0 else [])
-        raise DataError(
+        told = [one.message for one in problems[:PROBLEMS_TOLD]]
+        told += [f"… and {more} more"] if more > 0 else []
+        raise ActionsError(
             f"{window.table.source}: corporate actions that do not fit the prices:\n"
-            + "\n".join(f"  {line}" for line in told)
+            + "\n".join(f"  {line}" for line in told),
+            tuple(problems),
         )
     return tuple(findings)
 
 
-def _bad_dividends(dividends: FloatArray, close: FloatArray, window: Window) -> Iterator[str]:
+def _bad_dividends(dividends: FloatArray, close: FloatArray, window: Window) -> Iterator[DataFinding]:
     sessions: SessionArray = window.sessions
     wrong = ~np.isfinite(dividends) | (dividends < 0.0)
     for row, place in np.argwhere(wrong).tolist():
-        yield (
-            f"{window.symbols[place]}: dividend of {dividends[row, place]} on {sessions[row]}; "
-            "expected a number above zero"
-        )
+        told = f"{window.symbols[place]}: dividend of {dividends[row, place]} on {sessions[row]}"
+        yield _finding(f"{told}; expected a number above zero", window.symbols[place], sessions[row])
     large = (dividends[1:] >= close[:-1]) & ~wrong[1:]
     for row, place in np.argwhere(large).tolist():
-        yield (
+        yield _finding(
             f"{window.symbols[place]}: dividend of {dividends[row + 1, place]} on {sessions[row + 1]} is not "
-            f"less than the close before it, {close[row, place]} on {sessions[row]}"
+            f"less than the close before it, {close[row, place]} on {sessions[row]}",
+            window.symbols[place],
+            sessions[row + 1],
         )
 
 
 def _bad_splits(
     splits: FloatArray, close: FloatArray, seen: BoolArray, window: Window, policy: MissingPolicy
-) -> Iterator[str]:
+) -> Iterator[DataFinding]:
     sessions: SessionArray = window.sessions
     wrong = ~(np.isfinite(splits) & (splits > 0.0))
     for row, place in np.argwhere(wrong).tolist():
-        yield (
+        yield _finding(
             f"{window.symbols[place]}: split of {splits[row, place]} on {sessions[row]}; "
-            "expected the number of units for each one before, above zero"
+            "expected the number of units for each one before, above zero",
+            window.symbols[place],
+            sessions[row],
         )
     # Nothing is held before the first session: a split on it moves nothing and is not looked at.
     for row, place in np.argwhere((splits[1:] != 1.0) & ~wrong[1:]).tolist():
         ratio, before, after = splits[row + 1, place], close[row, place], close[row + 1, place]
-        name = f"{window.symbols[place]}: split of {ratio} on {sessions[row + 1]}"
+        symbol, day = window.symbols[place], sessions[row + 1]
+        name = f"{symbol}: split of {ratio} on {day}"
         # A price repeated up to the session before is still one from before the split.
         reliable = seen[row + 1, place] and (policy == "forward_fill" or seen[row, place])
         if not reliable:
-            yield (
+            told = (
                 f"{name}: the file has no close on that day or the session before it, and data.missing: "
                 f"{policy} carries a price across the split"
             )
+            yield _finding(told, symbol, day)
         elif _apart(ratio) >= TELLING_RATIO and _apart(after / before) < _apart(after / before * ratio):
-            yield (
+            told = (
                 f"{name}: the close goes from {before} on {sessions[row]} to {after}, not to about "
                 f"{before / ratio:.6g}: the prices are already adjusted; leave splits out, or give raw prices"
             )
+            yield _finding(told, symbol, day)
+
+
+def _carried_opens(
+    splits: FloatArray, seen: BoolArray, window: Window, policy: MissingPolicy
+) -> Iterator[DataFinding]:
+    if window.table.open_observed is None:
+        return
+    carried = (splits != 1.0) & ~window.part(window.table.open_observed) & seen
+    for row, place in np.argwhere(carried[1:]).tolist():
+        symbol, day = window.symbols[place], window.sessions[row + 1]
+        told = (
+            f"{symbol}: split of {splits[row + 1, place]} on {day}: the file has no open on that day, and "
+            f"data.missing: {policy} carries the close of the session before across the split"
+        )
+        yield _finding(told, symbol, day)
 
 
 def _unseen_splits(splits: FloatArray, close: FloatArray, window: Window) -> Iterator[DataFinding]:

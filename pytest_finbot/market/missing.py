@@ -68,19 +68,21 @@ def _fit(prices: FloatArray) -> BoolArray:
 def apply_policy(window: Window, policy: MissingPolicy, limit: int) -> tuple[Window, MissingPrices | None]:
     """``window`` as ``policy`` leaves it, and what was done; nothing under ``error``.
 
-    Where a price was put in, the window's table has ``observed``; where sessions were left out,
-    ``dropped``. An open is put in by the same policy, from opens, where open and close are both
-    missing. Raises DataError where ``drop`` leaves no session.
+    Where a close was put in, the window's table has ``observed``, where an open was,
+    ``open_observed``; where sessions were left out, ``dropped``. What is counted are closes.
+    Raises DataError where ``drop`` leaves no session.
+
+    An open is known before the close of its session, and what is put in its place is no less:
+    the close of the session before, as the policy leaves it. Where the close is missing too,
+    ``interpolate`` and ``backfill``, which look ahead, put in what opens make.
     """
     if policy == "error":
         return window, None
     close = window.part(window.table.close)
     gone = np.isnan(close)
-    if not gone.any():
-        return window, MissingPrices(policy, {})
-    if policy == "drop":
-        return _without_gaps(window, gone)
-    return _with_fills(window, close, policy, limit)
+    if policy != "drop":
+        return _with_fills(window, close, policy, limit)
+    return _without_gaps(window, gone) if gone.any() else (window, MissingPrices(policy, {}))
 
 
 def not_reached(window: Window, policy: MissingPolicy, limit: int) -> str | None:
@@ -131,29 +133,56 @@ def _without_gaps(window: Window, gone: BoolArray) -> tuple[Window, MissingPrice
 def _with_fills(
     window: Window, close: FloatArray, policy: MissingPolicy, limit: int
 ) -> tuple[Window, MissingPrices]:
-    table = window.table.of(window.columns)
-    part = slice(window.first, window.last)
-    closes, observed = table.close.copy(), np.ones(table.close.shape, bool)
-    closes[part] = fill(close, policy, limit)
-    put = np.isnan(close) & ~np.isnan(closes[part])
-    if not put.any():
+    closes = fill(close, policy, limit)
+    put = np.isnan(close) & ~np.isnan(closes)
+    opened = None if window.table.open is None else window.part(window.table.open)
+    opens = None if opened is None else _opens(opened, close, closes, policy, limit)
+    put_open = None if opened is None or opens is None else np.isnan(opened) & ~np.isnan(opens)
+    if not put.any() and (put_open is None or not put_open.any()):
         return window, MissingPrices(policy, {})
-    observed[part] = ~put
-    read_only(closes, observed)
-    opens = table.open
-    if opens is not None:
-        filled = fill(opens[part], policy, limit)
-        opens = opens.copy()
-        opens[part] = np.where(np.isnan(close), filled, opens[part])
-        read_only(opens)
+    part = slice(window.first, window.last)
+    table = window.table.of(window.columns)
+
+    def beside(whole: FloatArray, of_window: FloatArray) -> FloatArray:
+        values = whole.copy()
+        values[part] = of_window
+        read_only(values)
+        return values
+
+    def all_but(put: BoolArray) -> BoolArray:
+        observed = np.ones(table.close.shape, bool)
+        observed[part] = ~put
+        read_only(observed)
+        return observed
+
+    if put.any():
+        table = dataclasses.replace(table, close=beside(table.close, closes), observed=all_but(put))
+    if table.open is not None and opens is not None and put_open is not None and put_open.any():
+        table = dataclasses.replace(table, open=beside(table.open, opens), open_observed=all_but(put_open))
     counts = put.sum(axis=0).tolist()
-    table = dataclasses.replace(table, close=closes, open=opens, observed=observed)
     return (
         Window(table, window.start, window.end, window.first, window.last, range(len(table.symbols))),
         MissingPrices(
             policy,
             {symbol: count for symbol, count in zip(table.symbols, counts, strict=True) if count},
-            first=str(window.sessions[np.argmax(put.any(axis=1))]),
-            look_ahead=policy in LOOK_AHEAD_POLICIES,
+            first=str(window.sessions[np.argmax(put.any(axis=1))]) if put.any() else None,
+            look_ahead=policy in LOOK_AHEAD_POLICIES and bool(put.any()),
         ),
     )
+
+
+def _opens(
+    opens: FloatArray, close: FloatArray, closes: FloatArray, policy: MissingPolicy, limit: int
+) -> FloatArray:
+    """``opens`` [T, N] with what is put in; ``closes`` are what the policy made of ``close``."""
+    gone = np.isnan(opens)
+    if not gone.any():
+        return opens
+    before = np.full(closes.shape, np.nan)
+    before[1:] = np.where(_fit(closes[:-1]), closes[:-1], np.nan)
+    if policy in LOOK_AHEAD_POLICIES:
+        before = np.where(np.isnan(close), fill(opens, policy, limit), before)
+    else:
+        # Beyond its limit nothing is put in, neither as a close nor as the open before it.
+        before[np.isnan(closes)] = np.nan
+    return np.where(gone, before, opens)

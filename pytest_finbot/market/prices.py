@@ -28,11 +28,13 @@ class PriceTable:
     ``low`` are on its basis; each is ``None`` unless every symbol's file of bars has it.
     ``dividends`` (currency a unit, 0: none) and ``splits`` (factor, 1: none) are ``None`` where
     no file has the column; ``without`` names, by column, the files that lack it, whose symbols
-    have none in the array.
+    have none in the array. ``adjusted`` is the adjusted close beside ``close`` where that is the
+    raw one, NaN for symbols whose file has none; ``None`` where no file has one.
 
     ``observed`` is False where the file has no close and a policy for missing data put one
-    there; ``None``: all that is there is the file's own. ``dropped`` are the sessions the policy
-    ``drop`` left out: the file has them, so against a calendar they are not missing.
+    there, ``open_observed`` the same of opens; ``None``: all that is there is the file's own.
+    ``dropped`` are the sessions the policy ``drop`` left out: the file has them, so against a
+    calendar they are not missing.
     """
 
     sessions: SessionArray
@@ -42,7 +44,9 @@ class PriceTable:
     field: str
     source: str
     observed: BoolArray | None = None
+    open_observed: BoolArray | None = None
     raw: FloatArray | None = None
+    adjusted: FloatArray | None = None
     high: FloatArray | None = None
     low: FloatArray | None = None
     dividends: FloatArray | None = None
@@ -65,7 +69,10 @@ class PriceTable:
 
     def _arrays(self) -> Iterator[tuple[str, Any]]:
         """What there is of [T, N], by the name of its field."""
-        for name in ("close", "open", "observed", "raw", "high", "low", "dividends", "splits"):
+        for name in (
+            "close", "open", "observed", "open_observed", "raw", "adjusted", "high", "low", "dividends",
+            "splits",
+        ):  # fmt: skip
             array = getattr(self, name)
             if array is not None:
                 yield name, array
@@ -146,6 +153,7 @@ def prices_of_bars(bars: dict[str, SymbolBars], field: str, source: str) -> Pric
         field,
         source,
         raw=close if field == "close" else of_all([one.close for one in files]),
+        adjusted=of_any([one.adj_close for one in files], np.nan) if field == "close" else None,
         high=of_all([one.high for one in files]),
         low=of_all([one.low for one in files]),
         dividends=of_any([one.dividends for one in files], 0.0),

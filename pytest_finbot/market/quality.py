@@ -10,13 +10,14 @@ from pytest_finbot.contracts import DataFinding, FloatArray, PresumedFault
 from pytest_finbot.errors import DataError
 from pytest_finbot.market.findings.adjustment import adjustment_findings
 from pytest_finbot.market.findings.bars import bar_findings
+from pytest_finbot.market.findings.booked import Booked, booked_findings
 from pytest_finbot.market.findings.dates import EDGE, date_findings, no_session
 from pytest_finbot.market.findings.moves import Moves
 from pytest_finbot.market.findings.repeats import repeat_findings
 from pytest_finbot.market.findings.rounding import rounding_findings
 from pytest_finbot.market.findings.stale import stale_findings
 from pytest_finbot.market.findings.steps import scan
-from pytest_finbot.market.findings.unpriced import unpriced
+from pytest_finbot.market.findings.unpriced import opens_put_in, unpriced
 from pytest_finbot.market.window import Window, immutable, window_of
 
 __all__ = [
@@ -43,17 +44,23 @@ class UnfitPricesError(DataError):
 
 
 def check_window(
-    window: Window, calendar: str | None, *, opens: bool, allow: Collection[PresumedFault] = ()
+    window: Window,
+    calendar: str | None,
+    *,
+    opens: bool,
+    booked: Booked,
+    allow: Collection[PresumedFault] = (),
 ) -> tuple[DataFinding, ...]:
     """What is odd about a window. Raise one UnfitPricesError with every reason not to trade on it.
 
     Closes have to be there, finite and above zero on every session; so do opens where
     ``opens`` says that the run fills at them. The window has to be covered: by the
     calendar's sessions, no more and no fewer, or without a calendar by sessions within 7
-    days of either end. Prices must not show any of the faults of :mod:`findings`; those that are
+    days of either end. What is ``booked`` has to be left out of the closes, and what they leave
+    out to be booked. Prices must not show any of the faults of :mod:`findings`; those that are
     told by a pattern can be allowed, and are odd then.
     """
-    found = allowed(findings_of(window, calendar, opens=opens), allow)
+    found = allowed(findings_of(window, calendar, opens=opens, booked=booked), allow)
     problems = [_with_way_out(one) for one in found if one.severity == "error"]
     if not problems:
         return found
@@ -81,11 +88,14 @@ def _with_way_out(one: DataFinding) -> str:
     return f"{one.message} (if that is what happened: data.allow: [{one.kind}])"
 
 
-def findings_of(window: Window, calendar: str | None, *, opens: bool) -> tuple[DataFinding, ...]:
+def findings_of(
+    window: Window, calendar: str | None, *, opens: bool, booked: Booked | None = None
+) -> tuple[DataFinding, ...]:
     """Everything wrong or odd about a window: errors first, dates before symbols, then by day.
 
-    Prices that were filled in are neither stale nor moves. Raises ParameterError for an unknown
-    calendar, DataError for one whose holidays are not recorded for the window.
+    Prices that were filled in are neither stale nor moves. ``booked`` is what a run's books take;
+    without a run, what the files state is held against the prices, and no more than odd. Raises
+    ParameterError for an unknown calendar, DataError for one whose holidays are not recorded for the window.
     """
     if window.first == window.last:
         return (no_session(window),)
@@ -94,6 +104,7 @@ def findings_of(window: Window, calendar: str | None, *, opens: bool) -> tuple[D
         found += _of_opens(window, window.table.open)
     found += bar_findings(window)
     found += adjustment_findings(window)
+    found += booked_findings(window, booked)
     found += repeat_findings(window, calendar)
     return _sorted(found, window.symbols)
 
@@ -113,10 +124,13 @@ def _of_prices(window: Window, values: FloatArray, field: str) -> Iterator[DataF
 
 
 def _of_opens(window: Window, values: FloatArray) -> Iterator[DataFinding]:
-    """Errors of opens alone: what is odd about them is odd about the closes too."""
-    scanned = scan(window.part(values), None)
+    """Errors of opens, and those put in: what else is odd about them is odd about the closes too."""
+    observed = None if window.table.open_observed is None else window.part(window.table.open_observed)
+    scanned = scan(window.part(values), observed)
     if scanned.fit is not None:
         yield from unpriced(window, scanned.prices, values, "open", scanned.fit)
+    if observed is not None:
+        yield from opens_put_in(window, observed)
     if len(scanned.steps):
         adjusted = window.table.field == "adj_close"
         yield from Moves(window, scanned, "open", _splits(window), adjusted=adjusted, odd=False).findings()

@@ -20,7 +20,7 @@ import numpy as np
 from pytest_finbot.contracts import DataFinding, FloatArray, MarketData, RunSpec
 from pytest_finbot.errors import DataError, ParameterError
 from pytest_finbot.fingerprint import data_digest
-from pytest_finbot.market.actions import check_actions, resolve_actions, with_actions
+from pytest_finbot.market.actions import Actions, booked_of, check_actions, resolve_actions, with_actions
 from pytest_finbot.market.factor_panel import FactorPanel, align, open_panel, require_factors
 from pytest_finbot.market.findings.factors import factor_findings
 from pytest_finbot.market.missing import apply_policy, not_reached
@@ -81,19 +81,32 @@ class PriceStore:
         with self._lock:
             return self._load(spec, tuple(factors))
 
+    def window(self, spec: RunSpec) -> Window:
+        """``spec``'s symbols and window as the files have them: not checked, nothing put in.
+
+        Raises as :meth:`load` does for files that cannot be used.
+        """
+        with self._lock:
+            stamps = self._price_stamps(spec)
+            table = self._kept_table(_table_key(spec, stamps), spec, stamps)
+            require_symbols(spec.symbols, table.symbols, table.source)
+            return window_of(table, spec.symbols, spec.start_date, spec.end_date)
+
+    def _kept_table(self, key: object, spec: RunSpec, stamps: tuple[_Stamp, ...]) -> PriceTable:
+        table = self._tables.get(key)
+        if table is None:
+            table = self._table(spec, stamps)
+            self._tables[key] = table
+        self._tables.move_to_end(key)
+        while len(self._tables) > TABLES_KEPT:
+            self._tables.popitem(last=False)
+        return table
+
     def _load(self, spec: RunSpec, factors: tuple[str, ...]) -> MarketData:
         stamps = self._price_stamps(spec)
         panel_path = _panel_path(spec, factors)
         panel_stamps = () if panel_path is None else _panel_stamps(spec, panel_path)
-        of_table = (
-            spec.data.path,
-            spec.data.field,
-            spec.data.open_path,
-            stamps,
-            # A wide file is one table whatever symbols a run picks; one symbol may also be
-            # a file of its bars, and from a folder only the symbols asked for are read.
-            spec.symbols if len(spec.symbols) == 1 or _may_be_bars(spec) else (),
-        )
+        of_table = _table_key(spec, stamps)
         of_window = (
             of_table,
             spec.symbols,
@@ -104,7 +117,8 @@ class PriceStore:
             spec.data.missing,
             spec.data.missing_limit if spec.data.missing == "forward_fill" else None,
             spec.data.allow,
-            spec.actions,
+            # How dividends are booked is no matter of prices.
+            (spec.actions.dividends, spec.actions.splits),
             # Of a part, actions outside its dates are another part's.
             spec.part is not None,
             factors,
@@ -115,13 +129,7 @@ class PriceStore:
         if kept is not None:
             self._windows.move_to_end(of_window)
             return kept
-        table = self._tables.get(of_table)
-        if table is None:
-            table = self._table(spec, stamps)
-            self._tables[of_table] = table
-        self._tables.move_to_end(of_table)
-        while len(self._tables) > TABLES_KEPT:
-            self._tables.popitem(last=False)
+        table = self._kept_table(of_table, spec, stamps)
         panel = None if panel_path is None else self._panel(spec, panel_path, panel_stamps)
         market = self._cut(spec, table, factors, panel, panel_stamps)
         self._windows[of_window] = market
@@ -140,8 +148,8 @@ class PriceStore:
         whole = window_of(table, spec.symbols, spec.start_date, spec.end_date)
         window, missing = apply_policy(whole, spec.data.missing, spec.data.missing_limit)
         actions = resolve_actions(spec, window, whole)
-        odd = _checked(spec, with_actions(window, actions))
-        odd += check_actions(actions, window, spec.data.missing)
+        odd = _checked(spec, window, whole, actions)
+        odd += check_actions(actions, window, spec.data.missing, opens=spec.fill == "next_open")
         self.windows_cut += 1
         sessions = immutable(window.sessions)
         table = window.table
@@ -304,10 +312,16 @@ def _require_unchanged(before: tuple[_Stamp, ...], after: tuple[_Stamp, ...]) ->
     raise DataError(f"{some(changed)}: changed while it was being read; run again when nothing writes to it")
 
 
-def _checked(spec: RunSpec, window: Window) -> tuple[DataFinding, ...]:
+def _checked(spec: RunSpec, window: Window, whole: Window, actions: Actions) -> tuple[DataFinding, ...]:
     """What is odd about the window's prices; DataError where they are not fit to trade on."""
     try:
-        return check_window(window, spec.data.calendar, opens=spec.fill == "next_open", allow=spec.data.allow)
+        return check_window(
+            with_actions(window, actions),
+            spec.data.calendar,
+            opens=spec.fill == "next_open",
+            booked=booked_of(actions, window, whole),
+            allow=spec.data.allow,
+        )
     except UnfitPricesError as error:
         limits = not_reached(window, spec.data.missing, spec.data.missing_limit)
         if limits is None:
@@ -335,6 +349,19 @@ def _snapshot_stamp(spec: RunSpec) -> _Stamp:
     if not manifest.exists():
         open_snapshot(folder, identity)  # raises, with the snapshots there are
     return _look(manifest, "data.snapshot")[1]
+
+
+def _table_key(spec: RunSpec, stamps: tuple[_Stamp, ...]) -> object:
+    """What the table is kept by that the prices of ``spec`` are cut from."""
+    return (
+        spec.data.path,
+        spec.data.field,
+        spec.data.open_path,
+        stamps,
+        # A wide file is one table whatever symbols a run picks; one symbol may also be
+        # a file of its bars, and from a folder only the symbols asked for are read.
+        spec.symbols if len(spec.symbols) == 1 or _may_be_bars(spec) else (),
+    )
 
 
 def _may_be_bars(spec: RunSpec) -> bool:

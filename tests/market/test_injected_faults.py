@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_finbot.contracts import ActionSpec
 from pytest_finbot.market import store as store_module
 from pytest_finbot.market.prices import PriceTable
 from pytest_finbot.market.quality import UnfitPricesError, findings_of, window_of
@@ -402,12 +403,12 @@ def test_a_file_that_changes_while_it_is_read_is_refused(refused, shares, tmp_pa
 # --------------------------------------------------------------------------------- what is no fault
 
 
-def test_raw_prices_may_step_by_a_split_that_their_file_states(found, fund, tmp_path):
+def test_raw_prices_may_step_by_a_split_that_their_file_states_and_the_run_books(found, fund, tmp_path):
     prices = ["Open", "High", "Low", "Close"]
     both(times(0.5, prices, "2015-06-10"), at("2015-06-10", "Stock Splits", 2.0))(fund).to_csv(
         tmp_path / "SPY.csv"
     )
-    assert found(tmp_path / "SPY.csv", "SPY")[0] == []
+    assert found(tmp_path / "SPY.csv", "SPY", actions=ActionSpec(splits="from_prices"))[0] == []
 
 
 @pytest.mark.parametrize("policy", ["forward_fill", "interpolate", "backfill"])

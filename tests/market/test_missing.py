@@ -12,7 +12,9 @@ from hypothesis.extra.numpy import arrays
 
 from pytest_finbot.contracts import MissingPrices
 from pytest_finbot.errors import DataError
-from pytest_finbot.market.missing import fill
+from pytest_finbot.market.missing import apply_policy, fill
+from pytest_finbot.market.prices import PriceTable
+from pytest_finbot.market.window import window_of
 
 NAN, INF = np.nan, np.inf
 FILLING = ("forward_fill", "interpolate", "backfill")
@@ -218,14 +220,96 @@ def test_a_price_of_zero_is_an_error_under_every_policy(with_policy, wide, polic
         with_policy(wide({("2020-01-08", "KO"): 0}), policy)
 
 
-def test_an_open_is_put_in_from_opens_where_the_close_is_missing_too(with_policy, wide):
-    opens = wide({("2020-01-06", "KO"): 50.5, ("2020-01-07", "KO"): None}, name="opens.csv")
-    closes = wide({("2020-01-07", "KO"): None})
-    market = with_policy(closes, "forward_fill", open_path=opens, fill="next_open")
-    assert market.open[:3, 1].tolist() == [50.5, 50.5, 54.37]
-    for gap in ({}, {("2020-01-09", "KO"): None}):
-        with pytest.raises(DataError, match=r"KO \(open\): no price on 1 session: 2020-01-07"):
-            with_policy(wide(gap), "forward_fill", open_path=opens, fill="next_open")
+# KO's opens and closes: 50 and 50.5, 51 and 51.5, 52 and 52.5, 53 and 53.5, 54 and 54.5.
+KO_OPENS = {(f"2020-01-{day:02}", "KO"): 44.0 + day for day in range(6, 11)}
+KO_CLOSES = {place: price + 0.5 for place, price in KO_OPENS.items()}
+
+
+@pytest.fixture
+def at_opens(with_policy, wide):
+    """``at_opens(policy, no_open=[day], no_close=[day])``: a run that fills at KO's opens."""
+
+    def load(policy, *, no_open=(), no_close=(), **changes):
+        opens, closes = dict(KO_OPENS), dict(KO_CLOSES)
+        opens.update({(f"2020-01-{day:02}", "KO"): None for day in no_open})
+        closes.update({(f"2020-01-{day:02}", "KO"): None for day in no_close})
+        return with_policy(
+            wide(closes), policy, open_path=wide(opens, name="opens.csv"), fill="next_open", **changes
+        )
+
+    return load
+
+
+def test_an_open_filled_forward_is_the_close_before_it_and_never_the_open_before_that(at_opens):
+    market = at_opens("forward_fill", no_open=[8], no_close=[8])
+    assert market.open[:, 1].tolist() == [50.0, 51.0, 51.5, 53.0, 54.0]
+    assert market.close[:, 1].tolist() == [50.5, 51.5, 51.5, 53.5, 54.5]
+    assert market.missing.filled == {"KO": 1}
+    assert market.odd == ()
+    market = at_opens("forward_fill", no_open=[7, 8, 9], no_close=[7, 8])
+    assert market.open[:, 1].tolist() == [50.0, 50.5, 50.5, 50.5, 54.0]
+    assert [(one.kind, one.session, one.count) for one in market.odd] == [("open_put_in", "2020-01-09", 1)]
+
+
+@pytest.mark.parametrize("policy", FILLING)
+def test_an_open_that_alone_is_missing_is_put_in_by_a_policy_only_and_told(at_opens, policy):
+    for without in ("error", "drop"):
+        with pytest.raises(DataError, match=r"KO \(open\): no price on 1 session: 2020-01-08"):
+            at_opens(without, no_open=[8])
+    market = at_opens(policy, no_open=[8])
+    assert market.open[:, 1].tolist() == [50.0, 51.0, 51.5, 53.0, 54.0]
+    (odd,) = market.odd
+    assert (odd.kind, odd.severity, odd.symbol, odd.session) == ("open_put_in", "odd", "KO", "2020-01-08")
+    assert "KO (open): no open on 1 session: 2020-01-08" in odd.message
+    assert (market.missing.filled, market.missing.look_ahead, market.observed) == ({}, False, None)
+
+
+@pytest.mark.parametrize(("policy", "expected"), [("interpolate", 52.0), ("backfill", 53.0)])
+def test_what_looks_ahead_makes_an_open_of_opens_where_the_close_is_missing_too(at_opens, policy, expected):
+    market = at_opens(policy, no_open=[8], no_close=[8])
+    assert market.open[2, 1] == expected
+    assert market.missing.look_ahead
+
+
+def test_an_open_without_a_close_before_it_is_refused(at_opens):
+    with pytest.raises(DataError, match=r"KO \(open\): no price on the first 1 session, from 2020-01-06"):
+        at_opens("forward_fill", no_open=[6])
+    with pytest.raises(DataError, match=r"KO \(close\): no price on 1 session: 2020-01-09") as error:
+        at_opens("forward_fill", no_open=[7, 8, 9], no_close=[7, 8, 9], limit=2)
+    assert "KO (open): no price on 1 session: 2020-01-09" in str(error.value)
+
+
+def test_an_open_that_was_put_in_is_no_part_of_its_sessions_bar(with_policy, text):
+    days = [str(day) for day in np.busday_offset("2020-01-06", np.arange(12))]
+    rows = "".join(
+        f"{day},{'' if place % 2 else price},{price + 1},{price - 1},{price}\n"
+        for place, (day, price) in enumerate(zip(days, range(100, 160, 5), strict=True))
+    )
+    path = text("Date,Open,High,Low,Close\n" + rows, "KO.csv")
+    market = with_policy(path, "forward_fill", "KO", end=days[-1], fill="next_open")
+    assert [one.kind for one in market.odd] == ["open_put_in"]
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(PRICES, some.data())
+def test_an_open_filled_forward_is_known_before_its_session(prices, data):
+    """What is put in depends on nothing from that session's open on, and only on closes before it."""
+    opens = data.draw(arrays(np.float64, prices.shape, elements=some.just(NAN) | some.floats(1.0, 9.0)))
+    row = data.draw(some.integers(0, len(prices) - 1))
+    later, later_opens = prices.copy(), opens.copy()
+    later[row:], later_opens[row:] = 7.0, np.where(np.isnan(opens[row:]), NAN, 8.0)
+    one, other = (put_in(*both, row) for both in ((prices, opens), (later, later_opens)))
+    gone = np.isnan(opens[: row + 1]) & ~np.isnan(one) & ~np.isnan(other)
+    np.testing.assert_array_equal(one[gone], other[gone])
+
+
+def put_in(closes, opens, row):
+    """Opens up to ``row`` as ``forward_fill`` leaves them."""
+    days = np.arange("2020-01-01", len(closes), dtype="datetime64[D]")
+    names = tuple(f"S{number}" for number in range(closes.shape[1]))
+    table = PriceTable(days, names, closes, opens, "close", "drawn")
+    window = window_of(table, names, days[0].item(), days[-1].item())
+    return apply_policy(window, "forward_fill", 5)[0].table.open[: row + 1]
 
 
 def test_symbols_of_a_folder_fill_each_others_sessions(with_policy, text):

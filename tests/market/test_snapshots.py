@@ -71,7 +71,9 @@ def bars(seed=1):
         High=close + 1,
         Low=close - 1,
         Close=close,
-        **{"Adj Close": np.where(day < 12, close * (1.0 - 0.2 / close[11]), close), "Volume": np.arange(len(close)), "Currency": "USD"},
+        **{"Adj Close": np.where(day < 12, close * (1.0 - 0.2 / close[11]), close)},
+        Volume=day,
+        Currency="USD",
         Dividends=np.where(day == 12, 0.2, 0.0),
         **{"Stock Splits": 0.0},
     )

@@ -37,7 +37,7 @@ def adjustment_findings(window: Window) -> Iterator[DataFinding]:
     if prices is None:
         return
     steps = _steps(window, prices)
-    implied, wrong = _implied(steps, prices)
+    implied, wrong, _ = _implied(steps, prices)
     days = window.sessions
 
     def say(one: int) -> str:
@@ -55,6 +55,37 @@ def adjustment_findings(window: Window) -> Iterator[DataFinding]:
         )
         first = str(days[steps.after[own[0]]])
         yield DataFinding("dividend_restated", "odd", message, symbol, first, len(own))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExDates:
+    """Ex-dates after the first session, each [E], by column and then by row: rows of the ex-date and
+    of the session before it, the ``stated`` dividend, the one ``implied`` by the step of adjusted
+    over raw close (0 where there is none but for rounding), and the ``room`` that rounding leaves it
+    (all currency a unit). NaN where a price is missing.
+    """
+
+    after: IntArray
+    before: IntArray
+    column: IntArray
+    stated: FloatArray
+    implied: FloatArray
+    room: FloatArray
+
+
+def ex_dates(window: Window, adjusted: FloatArray, raw: FloatArray, dividends: FloatArray) -> ExDates:
+    """What ``adjusted`` over ``raw`` closes [T, N] of a window makes of ``dividends`` [T, N]."""
+    splits = None if window.table.splits is None else window.part(window.table.splits)
+    prices = _closes_of(adjusted, raw, dividends, splits)
+    # As one long row these are found in a third of the time.
+    before, column = np.divmod(np.flatnonzero(dividends[1:] > 0.0), dividends.shape[1])
+    by_column = np.argsort(column, kind="stable")
+    before, column = before[by_column], column[by_column]
+    after = before + 1
+    steps = _Steps(after, before, column, dividends[after, column])
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        implied, _, room = _implied(steps, prices)
+    return ExDates(after, before, column, steps.stated, implied, room)
 
 
 def _amount(amount: float) -> str:
@@ -92,11 +123,18 @@ def _closes(window: Window) -> _Closes | None:
     if table.field != "adj_close" or table.raw is None or table.dividends is None:
         return None
     adjusted, raw = window.part(table.close), window.part(table.raw)
+    splits = None if table.splits is None else window.part(table.splits)
+    return _closes_of(adjusted, raw, window.part(table.dividends), splits)
+
+
+def _closes_of(
+    adjusted: FloatArray, raw: FloatArray, dividends: FloatArray, splits: FloatArray | None
+) -> _Closes:
     return _Closes(
         adjusted,
         raw,
-        window.part(table.dividends),
-        None if table.splits is None else window.part(table.splits),
+        dividends,
+        splits,
         0.5 * np.maximum(ticks(adjusted), _FINEST),
         0.5 * np.maximum(ticks(raw), _FINEST),
     )
@@ -158,9 +196,9 @@ def _told(window: Window, prices: _Closes, steps: _Steps) -> BoolArray:
     return told
 
 
-def _implied(steps: _Steps, prices: _Closes) -> tuple[FloatArray, BoolArray]:
-    """The dividend (currency a unit) that each step implies, by the close before it,
-    and where it is not the stated one."""
+def _implied(steps: _Steps, prices: _Closes) -> tuple[FloatArray, BoolArray, FloatArray]:
+    """The dividend (currency a unit) that each step implies, by the close before it, where it is
+    not the stated one, and what rounding leaves open of it."""
     before, after = (steps.before, steps.column), (steps.after, steps.column)
     was, now = prices.raw[before], prices.raw[after]
     step = (prices.adjusted[before] * now) / (prices.adjusted[after] * was)
@@ -178,7 +216,7 @@ def _implied(steps: _Steps, prices: _Closes) -> tuple[FloatArray, BoolArray]:
     room *= np.maximum(was, now)
     implied = by_before[best, places]
     implied[np.abs(implied) <= room] = 0.0
-    return implied, off[best, places] > room + RESTATED * np.abs(steps.stated)
+    return implied, off[best, places] > room + RESTATED * np.abs(steps.stated), room
 
 
 def _where(steps: _Steps, wanted: BoolArray) -> _Steps:

@@ -35,6 +35,9 @@ def bar_findings(window: Window) -> Iterator[DataFinding]:
     opens = None
     if table.open is not None:
         opens = window.part(table.open)
+        if table.open_observed is not None:
+            # One that was put in is of another session, and need not lie within this one's bar.
+            opens = np.where(window.part(table.open_observed), opens, np.nan)
     adjusted = None if table.raw is table.close or opens is None else window.part(table.close)
     bad = _suspects(close, high, low, opens, adjusted)
     for column in bad:

@@ -21,7 +21,7 @@ import numpy as np
 
 from pytest_finbot.contracts import BoolArray, DataFinding, FloatArray, IntArray
 from pytest_finbot.market.findings.steps import FAR, Scan, usual_moves
-from pytest_finbot.market.findings.words import each
+from pytest_finbot.market.findings.words import each, units_for
 from pytest_finbot.market.window import Window
 
 SPLITS = np.array([1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0])
@@ -80,7 +80,7 @@ class Moves:
         if self._adjusted:
 
             def say(one: int) -> str:
-                return f"x{steps.ratio[one]:.4g} on {self._day(one)}, {_for(units[one])}"
+                return f"x{steps.ratio[one]:.4g} on {self._day(one)}, {units_for(units[one])}"
 
             tells = "adjusted prices step by a split that is stated, and should contain it"
             yield from self._by_symbol("split_not_adjusted", "error", tells, np.flatnonzero(by_split), say)
@@ -165,7 +165,7 @@ class Moves:
         like &= ~self._taken_back(room)
 
         def say(one: int) -> str:
-            return f"x{steps.ratio[one]:.4g} on {self._day(one)}, like {_for(units[one])}"
+            return f"x{steps.ratio[one]:.4g} on {self._day(one)}, like {units_for(units[one])}"
 
         tells = "steps like a split that nobody stated"
         yield from self._by_symbol("split_not_adjusted", "odd", tells, np.flatnonzero(like), say)
@@ -236,10 +236,3 @@ def _nearest(ratio: FloatArray, whole: FloatArray) -> FloatArray:
     best = whole[np.argmin(_apart(apart[:, None] / whole[None, :]), axis=1)]
     nearest: FloatArray = np.where(up, best, 1.0 / best)
     return nearest
-
-
-def _for(units: float) -> str:
-    """``2 for 1``, ``3 for 2``, ``1 for 10``: units after for units before."""
-    whole = units if units > 1.0 else 1.0 / units
-    many, few = (f"{whole:g}", "1") if whole == int(whole) else (f"{2.0 * whole:g}", "2")
-    return f"{many} for {few}" if units > 1.0 else f"{few} for {many}"

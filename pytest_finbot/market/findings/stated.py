@@ -8,10 +8,11 @@ from typing import Literal
 import numpy as np
 
 from pytest_finbot.contracts import DataFinding, FloatArray, IntArray
+from pytest_finbot.market.findings.booked import shown_by_adjusted
 from pytest_finbot.market.findings.words import count
 from pytest_finbot.market.window import Window
 
-Contained = Literal["all", "some", "none"]
+Contained = Literal["all", "some", "none", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class StatedActions:
 
     ``number`` of them, from ``first`` to ``last`` (ISO dates, ``None`` without any), ``total``
     currency a unit of dividends or units for one of splits. ``contained``: whether prices are
-    adjusted for them.
+    adjusted for them; of dividends that is known only where there are adjusted and raw closes.
     """
 
     symbol: str
@@ -46,23 +47,50 @@ def stated_actions(window: Window, findings: tuple[DataFinding, ...]) -> tuple[S
         for values in (window.table.dividends, window.table.splits)
     )
     close = window.part(window.table.close)
+    shown = None
+    if dividends is not None and window.table.field == "close":
+        shown = shown_by_adjusted(window, dividends)
     restated = {one.symbol for one in findings if one.kind == "dividend_restated"}
+    contained: Contained
     for column, symbol in enumerate(window.symbols):
         if dividends is not None:
-            told.append(_dividends(window, symbol, dividends[:, column], symbol in restated))
+            if window.table.field == "close":
+                contained = _of_raw(None if shown is None else shown.of(column))
+            elif window.table.raw is None:
+                contained = "unknown"
+            else:
+                contained = "some" if symbol in restated else "all"
+            told.append(_dividends(window, symbol, dividends[:, column], contained))
         if splits is not None:
             told.append(_splits(window, symbol, splits[:, column], close[:, column]))
     return tuple(told)
 
 
-def _dividends(window: Window, symbol: str, paid: FloatArray, restated: bool) -> StatedActions:
+def _of_raw(shown: tuple[int, int] | None) -> Contained:
+    """What adjusted closes show of a symbol's dividends: how many close contains, and leaves out."""
+    contains, leaves = shown or (0, 0)
+    if not contains and not leaves:
+        return "unknown"
+    return "none" if not contains else "some" if leaves else "all"
+
+
+def _dividends(window: Window, symbol: str, paid: FloatArray, contained: Contained) -> StatedActions:
     field, rows = window.table.field, np.flatnonzero(paid)
-    contained: Contained = "none" if field == "close" else "some" if restated else "all"
-    relation = {
-        "all": f"{field} contains each of them",
-        "some": f"{field} contains them, but for what is found",
-        "none": f"{field} leaves them out: a run has them with dividends: from_prices",
-    }[contained]
+    if field == "close":
+        relation = {
+            "all": "close contains them: a run leaves dividends out",
+            "some": "close leaves them out, but for what is found",
+            "none": "close leaves them out: a run has them with dividends: from_prices",
+            "unknown": "whether close contains them cannot be told; if it leaves them out, a run has them "
+            "with dividends: from_prices",
+        }[contained]
+    else:
+        relation = {
+            "all": f"{field} contains each of them",
+            "some": f"{field} contains them, but for what is found",
+            "none": f"{field} leaves them out",
+            "unknown": f"whether {field} contains them cannot be told: the file has no close beside it",
+        }[contained]
     total = float(np.sum(paid[rows]))
     return _told(window, symbol, "dividends", rows, total, contained, f", {total:.6g} a unit; {relation}")
 
@@ -79,7 +107,7 @@ def _splits(window: Window, symbol: str, units: FloatArray, close: FloatArray) -
     relation = {
         "all": f"{field} is adjusted for them",
         "some": f"{field} steps by {stepping:,} of them and is adjusted for the others",
-        "none": f"{field} steps by them: a run has them with splits: from_prices",
+        "none": f"{field} steps by them: a run needs splits: from_prices",
     }[contained]
     return _told(window, symbol, "splits", rows, float(np.prod(units[rows])), contained, f"; {relation}")
 

@@ -26,6 +26,24 @@ def unpriced(
         ).findings()
 
 
+def opens_put_in(window: Window, observed: BoolArray) -> Iterator[DataFinding]:
+    """Sessions with a close of their own and an open that a policy put there (odd).
+
+    ``observed`` [T, N] is False where an open was put in. Where the close was too, that is
+    counted with the closes.
+    """
+    put = ~observed
+    if window.table.observed is not None:
+        put &= window.part(window.table.observed)
+    for place in np.flatnonzero(put.any(axis=0)).tolist():
+        rows, symbol = np.flatnonzero(put[:, place]), window.symbols[place]
+        message = (
+            f"{symbol} (open): no open on {count(len(rows), 'session')}: {at(window.sessions, rows)}; "
+            "data.missing puts in the close of the session before"
+        )
+        yield DataFinding("open_put_in", "odd", message, symbol, str(window.sessions[rows[0]]), len(rows))
+
+
 class _OfSymbol:
     def __init__(
         self, window: Window, symbol: str, field: str, prices: FloatArray, history: FloatArray

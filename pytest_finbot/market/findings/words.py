@@ -40,6 +40,13 @@ def each(numbers: IntArray, say: Callable[[int], str]) -> str:
     return ", ".join(told) + (f" and {left:,} more" if left else "")
 
 
+def units_for(units: float) -> str:
+    """``2 for 1``, ``3 for 2``, ``1 for 10``: units after for units before."""
+    whole = units if units > 1.0 else 1.0 / units
+    many, few = (f"{2.0 * whole:g}", "2") if whole % 1.0 == 0.5 else (f"{whole:g}", "1")
+    return f"{many} for {few}" if units > 1.0 else f"{few} for {many}"
+
+
 def weekday_of(sessions: SessionArray) -> IntArray:
     """0 for Monday to 6 for Sunday, of each session."""
     # 1970-01-01, day 0, was a Thursday.
