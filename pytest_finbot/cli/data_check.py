@@ -34,7 +34,8 @@ class _Checked:
     """One source of prices, in one window, and what was found.
 
     ``sessions`` is ``None`` where they could not be counted: the source could not be read, or its
-    window is refused. ``runs`` are those of the batch that use just this.
+    window is refused. ``runs`` are those of the batch that use just this, and ``take_none`` says
+    that they leave out dividends that their files state.
     """
 
     source: str
@@ -49,6 +50,7 @@ class _Checked:
     actions: tuple[StatedActions, ...] = ()
     filled: MissingPrices | None = None
     runs: tuple[str, ...] = ()
+    take_none: bool = False
 
     def count(self, severity: str) -> int:
         """Findings of that severity."""
@@ -243,16 +245,21 @@ def _batch(file: Path, registry: str) -> Iterator[_Checked]:
     import_from([file.absolute().parent, Path.cwd()])
     alike: dict[object, list[RunSpec]] = {}
     snapshots = snapshots_folder(Path(registry))
+    # By all that matters to prices, and nothing else.
     for spec in load_batch(file, inspect=inspect_run, snapshots=snapshots).runs:
+        factors = panel_factors(spec)
+        limited = spec.data.missing == "forward_fill"
         loaded = (
-            spec.data,
+            spec.data if limited else dataclasses.replace(spec.data, missing_limit=0),
             spec.symbols,
             spec.start_date,
             spec.end_date,
             spec.fill == "next_open",
-            spec.actions,
-            panel_factors(spec),
-            spec.factors_path,
+            (spec.actions.dividends, spec.actions.splits),
+            # Of a part, what is declared for days outside of it is another part's.
+            spec.part is not None,
+            factors,
+            spec.factors_path if factors else None,
         )
         alike.setdefault(loaded, []).append(spec)
         if spec.data.snapshot is None:
@@ -265,15 +272,19 @@ def _batch(file: Path, registry: str) -> Iterator[_Checked]:
 def _of_runs(runs: Sequence[RunSpec], store: PriceStore) -> _Checked:
     """The prices that all of ``runs`` load, loaded as they do."""
     from pytest_finbot.errors import DataError, ParameterError
+    from pytest_finbot.market.actions import ActionsError
+    from pytest_finbot.market.findings.stated import stated_actions
     from pytest_finbot.market.quality import UnfitPricesError
     from pytest_finbot.strategies.factors import panel_factors
 
     spec = runs[0]
+    actions: tuple[StatedActions, ...] = ()
     market: MarketData | None = None
     try:
         market = store.load(spec, panel_factors(spec))
         findings = market.odd
-    except UnfitPricesError as refusal:
+        actions = stated_actions(store.window(spec), findings)
+    except (UnfitPricesError, ActionsError) as refusal:
         findings = refusal.findings
     except DataError as error:
         findings = (_refusal("unreadable", error),)
@@ -290,8 +301,10 @@ def _of_runs(runs: Sequence[RunSpec], store: PriceStore) -> _Checked:
         str(spec.end_date),
         None if market is None else len(market.sessions),
         findings,
-        filled=None if market is None else market.missing,
-        runs=tuple(run.name for run in runs),
+        actions,
+        None if market is None else market.missing,
+        tuple(run.name for run in runs),
+        spec.data.field == "close" and spec.actions.dividends == "none",
     )
 
 
@@ -311,9 +324,10 @@ def _say(file: Path, checked: Sequence[_Checked]) -> None:
 
 def _tell(checked: Sequence[_Checked], *, pager: bool) -> None:
     page = Page(pager=pager)
+    of_batch = any(one.runs for one in checked)
     columns = ("prices", "field", "calendar", "from", "to", "sessions>", "symbols>", "errors>", "odd>")
     page.table(
-        columns,
+        (*columns, "runs") if of_batch else columns,
         [
             (
                 one.source,
@@ -325,10 +339,11 @@ def _tell(checked: Sequence[_Checked], *, pager: bool) -> None:
                 f"{len(one.symbols):,}" if one.symbols else None,
                 f"{one.count('error'):,}",
                 f"{one.count('odd'):,}",
+                *([_named(one.runs)] if of_batch else []),
             )
             for one in checked
         ],
-        optional=("calendar", "symbols"),
+        optional=("calendar", "symbols", "runs"),
     )
     for one in checked:
         lines = list(_lines(one))
@@ -336,20 +351,51 @@ def _tell(checked: Sequence[_Checked], *, pager: bool) -> None:
             page.heading(f"{shown(one.source)}, {one.field}, {one.start} to {one.end}")
             for line, style in lines:
                 page.line(f"  {shown(line)}", style)
+    if of_batch:
+        _tell_once(page, checked)
     page.line()
     errors, odd = (sum(one.count(severity) for one in checked) for severity in ("error", "odd"))
     page.line(f"{errors:,} errors, {odd:,} odd", "red" if errors else "green")
     page.show()
 
 
+_NO_CALENDAR: Final = "without a calendar it is not known whether sessions are missing"
+
+
+def _named(runs: Sequence[str]) -> str:
+    return ", ".join(runs[:_RUNS]) + (f" and {len(runs) - _RUNS:,} more" if len(runs) > _RUNS else "")
+
+
+def _tell_once(page: Page, checked: Sequence[_Checked]) -> None:
+    """What is the same for many windows of a batch: of each symbol, by the longest of them."""
+    left_out: dict[tuple[str, str], StatedActions] = {}
+    for one in checked:
+        for action in one.actions if one.take_none else ():
+            if action.kind == "dividends" and action.number and action.contained != "all":
+                place = (one.source, action.symbol)
+                if place not in left_out or left_out[place].number < action.number:
+                    left_out[place] = action
+    if left_out:
+        page.heading("stated dividends that runs do not take")
+        for (source, _), action in sorted(left_out.items()):
+            page.line(f"  {shown(source)}: {shown(action.message)}")
+    unknown = [name for one in checked if one.calendar is None for name in one.runs]
+    if unknown:
+        page.line()
+        page.line(f"{_NO_CALENDAR}: {shown(_named(unknown))}")
+
+
 def _lines(checked: _Checked) -> Iterator[tuple[str, str | None]]:
+    """What there is to say of one window; of a batch's nothing where nothing was found."""
     from pytest_finbot.market.table_file import some
 
     if checked.runs:
-        more = f" and {len(checked.runs) - _RUNS:,} more" if len(checked.runs) > _RUNS else ""
-        yield f"used by {', '.join(checked.runs[:_RUNS])}{more} for {some(checked.symbols)}", None
-    if checked.calendar is None:
-        yield "without a calendar it is not known whether sessions are missing", None
+        missing = checked.filled
+        if not checked.findings and (missing is None or not (missing.filled or missing.dropped)):
+            return
+        yield f"used by {_named(checked.runs)} for {some(checked.symbols)}", None
+    elif checked.calendar is None:
+        yield _NO_CALENDAR, None
     for one in checked.findings:
         first, *rest = one.message.splitlines()
         yield f"{one.severity} {one.kind}: {first}", "red" if one.severity == "error" else "yellow"
@@ -361,5 +407,5 @@ def _lines(checked: _Checked) -> Iterator[tuple[str, str | None]]:
         what = f"{prices:,} prices filled in" if prices else f"{len(filled.dropped):,} sessions left out"
         ahead = ", looking ahead" if filled.look_ahead else ""
         yield f"data.missing: {filled.policy}{ahead}: {what}, the first on {filled.first}", None
-    for action in checked.actions:
+    for action in () if checked.runs else checked.actions:
         yield action.message, None

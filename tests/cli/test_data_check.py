@@ -102,8 +102,71 @@ def test_each_set_of_prices_is_checked_once_and_names_its_runs(folder):
     assert {one["sessions"] for one in document["sources"]} == {6, 5}
     status, out, _ = ask(file)
     assert status == 0
-    assert "used by a, b, e for AAA, BBB" in out
+    assert "a, b, e" in out
+    assert "used by" not in out, "there is nothing to say of prices that are clean"
     assert "0 errors, 0 odd" in out
+
+
+def test_runs_that_differ_in_nothing_that_matters_to_prices_are_one(folder):
+    paid = "dividends: {AAA: [{date: 2020-01-07, amount: 0.1}]}"
+    file = batch(
+        folder,
+        f"{{id: a, {paid}, dividend_booking: cash}}",
+        f"{{id: b, {paid}, dividend_booking: reinvest}}",
+        f"{{id: c, {paid}, rebalance_freq: W, fill: next_close}}",
+        "{id: d}",
+    )
+    assert [one["runs"] for one in asked(file)["sources"]] == [["a", "b", "c"], ["d"]]
+
+
+def test_what_a_window_without_a_calendar_cannot_tell_is_said_once(folder):
+    without = "data: {path: prices.csv, calendar: null}"
+    file = batch(
+        folder, f"{{id: a, {without}}}", f"{{id: b, symbols: [AAA], {without}}}", "{id: c, symbols: [BBB]}"
+    )
+    _, out, _ = ask(file)
+    told = "without a calendar it is not known whether sessions are missing"
+    assert out.count(told) == 1
+    assert f"{told}: a, b" in out
+
+
+def test_actions_that_do_not_fit_are_told_as_such_by_symbol_and_day(folder):
+    dividends = "dividends: {BBB: [{date: 2020-01-07, amount: 30}, {date: 2020-01-08, amount: -1}]}"
+    on_no_session = "dividends: {AAA: [{date: 2020-01-04, amount: 1}]}"
+    file = batch(folder, f"{{id: a, {dividends.replace('-1', '40')}}}", f"{{id: b, {on_no_session}}}")
+    first, second = asked(file, status=1)["sources"]
+    assert kinds(first) == [
+        ("error", "actions", "BBB", "2020-01-07"),
+        ("error", "actions", "BBB", "2020-01-08"),
+    ]
+    assert kinds(second) == [("error", "actions", "AAA", "2020-01-04")]
+    assert "error actions: dividends: AAA: ex-date 2020-01-04 is no session of the prices" in ask(file)[1]
+
+
+def test_dividends_that_runs_leave_out_are_told_once_by_the_longest_window(folder):
+    bars = EXAMPLES / "data" / "ohlcv"
+    head = HEAD.replace("prices.csv", str(bars)).replace("[AAA, BBB]", "[TLT]")
+    runs = ("{id: a}", "{id: b, start_date: 2019-01-02}", "{id: c, dividends: from_prices}")
+    (folder / "finbot.yaml").write_text(head + "".join(f"  - {run}\n" for run in runs))
+    status, out, _ = ask(folder / "finbot.yaml")
+    assert status == 0
+    assert out.count("TLT: ") == 1
+    assert "TLT: 12 dividends from 2019-02-01 to 2019-12-19, " in out
+    assert "close leaves them out: a run has them with dividends: from_prices" in out
+    (folder / "finbot.yaml").write_text(head + f"  - {runs[2]}\n")
+    assert "TLT: " not in ask(folder / "finbot.yaml")[1]
+
+
+def test_a_split_that_a_run_does_not_book_is_an_error_of_that_run(folder):
+    closes = [(2, 20, 0), (3, 20.2, 0), (6, 10, 2), (7, 10.1, 0), (8, 9.9, 0), (9, 10.2, 0)]
+    rows = "".join(f"2020-01-{day:02},{p},{p},{p},{p},{split}\n" for day, p, split in closes)
+    (folder / "AAA.csv").write_text("Date,Open,High,Low,Close,Stock Splits\n" + rows)
+    head = HEAD.replace("prices.csv", "AAA.csv").replace("[AAA, BBB]", "[AAA]")
+    (folder / "finbot.yaml").write_text(head + "  - {id: a}\n  - {id: b, splits: from_prices}\n")
+    wrong, right = asked(folder / "finbot.yaml", status=1)["sources"]
+    assert kinds(wrong) == [("error", "split_not_booked", "AAA", "2020-01-06")]
+    assert (right["errors"], right["odd"]) == (0, 0)
+    assert asked("AAA.csv")["errors"] == 0, "a file without a run books nothing"
 
 
 def test_an_error_is_told_with_symbol_and_day_where_a_run_would_be_refused(folder):
