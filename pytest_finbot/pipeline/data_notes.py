@@ -8,12 +8,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from pytest_finbot.contracts import MarketData, MissingPrices, RunSpec
+from pytest_finbot.contracts import PERIODS_PER_YEAR, MarketData, MissingPrices, RunSpec
 
 _MOST_DROPPED: Final = 100
 _MOST_FINDINGS: Final = 50
 _MOST_WARNINGS: Final = 10
 _MOST_SYMBOLS: Final = 5
+_NEVER_CLOSED: Final = "24/7"
+_A_MONTH: Final = 28
+_NEARLY_ALL: Final = 0.9
+"""Days of which five in seven, or a few more, are no market that never closes."""
 
 
 def data_counters(market: MarketData) -> dict[str, int]:
@@ -60,13 +64,28 @@ def data_notes(spec: RunSpec, market: MarketData) -> dict[str, Any]:
 
 
 def data_warnings(market: MarketData) -> Iterator[str]:
-    """A line for prices that were known only later, and for each odd finding up to the tenth."""
+    """A line for prices that were known only later, one for figures a year of a market that never
+    closes, and one for each odd finding up to the tenth.
+    """
     if market.missing is not None and market.missing.look_ahead:
         yield _look_ahead(market.missing)
+    yield from _year(market)
     for finding in market.odd[:_MOST_WARNINGS]:
         yield finding.message
     if len(market.odd) > _MOST_WARNINGS:
         yield f"and {len(market.odd) - _MOST_WARNINGS:,} more odd findings about its prices"
+
+
+def _year(market: MarketData) -> Iterator[str]:
+    """Where there is a session on every day, without a calendar as far as a month of them shows."""
+    days = int((market.sessions[-1] - market.sessions[0]) / np.timedelta64(1, "D")) + 1
+    if market.calendar == _NEVER_CLOSED:
+        has = _NEVER_CLOSED
+    elif market.calendar is None and days >= _A_MONTH and len(market.sessions) >= _NEARLY_ALL * days:
+        has = "this market"
+    else:
+        return
+    yield f"figures a year count {PERIODS_PER_YEAR} sessions; {has} has 365"
 
 
 def _look_ahead(missing: MissingPrices) -> str:

@@ -93,9 +93,46 @@ def test_what_is_odd_is_noted_and_warned_of_but_not_without_end(count, warned, n
         assert warnings[-1] == "and 50 more odd findings about its prices"
 
 
+def at_days(first, count, calendar=None, days="D"):
+    sessions = np.arange(first, count, dtype="datetime64[D]")
+    if days == "B":
+        sessions = np.busday_offset(first, np.arange(count)).astype("datetime64[D]")
+    close = np.ones((count, 2))
+    return dataclasses.replace(MARKET, sessions=sessions, close=close, calendar=calendar)
+
+
+@pytest.mark.parametrize(
+    ("market", "warned"),
+    [
+        (at_days("2020-01-06", 5, "24/7"), ["figures a year count 252 sessions; 24/7 has 365"]),
+        (at_days("2020-01-06", 40), ["figures a year count 252 sessions; this market has 365"]),
+        (at_days("2020-01-06", 5), []),
+        (at_days("2020-01-06", 40, "weekdays", "B"), []),
+        (at_days("2020-01-06", 40, None, "B"), []),
+    ],
+)
+def test_a_market_that_never_closes_has_more_sessions_a_year_than_figures_count(market, warned):
+    assert list(data_warnings(market)) == warned
+
+
 def test_a_snapshot_is_noted_by_its_id():
     spec = dataclasses.replace(SPEC, data=DataSpec("", snapshot="ab12"))
     assert data_notes(spec, MARKET) == {"snapshot": "ab12"}
+
+
+def test_an_order_is_not_filled_at_a_price_from_before_its_decision(tmp_path):
+    """AAA gains 8 % within the session that is decided on, and has no bar on the next."""
+    (tmp_path / "AAA.csv").write_text(
+        "Date,Open,High,Low,Close\n2020-01-02,100,108,100,108\n2020-01-03,,,,\n2020-01-06,108,109,108,109\n"
+        "2020-01-07,109,110,109,110\n"
+    )
+    data = DataSpec(str(tmp_path / "AAA.csv"), missing="forward_fill")
+    spec = dataclasses.replace(SPEC, symbols=("AAA",), data=data, fill="next_open")
+    run = execute(spec, lambda kind, payload, *, flush=True: None)
+    assert run.error is None
+    assert run.result.fills.price.tolist() == [108.0]
+    (warning,) = run.warnings
+    assert "the first is of AAA on 2020-01-03" in warning
 
 
 def test_a_run_takes_them_along(tmp_path):
