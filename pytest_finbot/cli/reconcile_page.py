@@ -103,6 +103,8 @@ def _line(judged: Judged) -> tuple[object, ...]:
     state = _WORDS[judged.state] if found.clean else f"{found.break_count:,} breaks"
     worst = found.worst
     identity, session = (None, None) if worst.residual == 0.0 else (worst.name, worst.session)
+    if found.breaks:  # where it began: what it led to later may be larger
+        identity, session = found.breaks[0].identity, found.breaks[0].session
     return (
         *(judged.name, "1 break" if found.break_count == 1 else state, f"{found.sessions:,}"),
         *(_size(worst.residual), _size(worst.relative), identity, session),

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
+import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pytest_finbot.cli.batch_facts import error_of
 from pytest_finbot.cli.show import first_line
+from pytest_finbot.contracts import BatchStatus
 
 if TYPE_CHECKING:
     from pytest_finbot.checks.reconcile import Reconciliation
@@ -18,6 +25,11 @@ if TYPE_CHECKING:
 State = Literal["clean", "broken", "altered", "unknown", "other_dates"]
 """``altered``: no break, and yet not the values that were recorded. ``unknown``: its books could
 not be looked at. ``other_dates``: the date asked for is none of its sessions, no fault of its."""
+
+_PLACE: Final = re.compile(r"[^/:]+/(?P<segment>[^/:]+):(?P<line>\d+): ")
+"""How the fold's problems name a line."""
+_RECORD: Final = re.compile(rb'"kind":"(?:run|crash)".*?"name":("(?:[^"\\]|\\.)*")', re.DOTALL)
+"""The name in a line that is a record, which comes before all other names in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +116,7 @@ class Reconciler:
         from pytest_finbot.errors import ParameterError, RegistryError
 
         if record is None:
-            return Judged(name, "unknown", "it was not run, or left no record")
+            return Judged(name, "unknown", self._without_record(name))
         if record.get("series") is None:
             return Judged(name, "unknown", f"it recorded no series: {_why(record)}")
         marks = record.get("mark_notes")
@@ -121,15 +133,64 @@ class Reconciler:
         state: State = "broken" if not found.clean else "altered" if altered else "clean"
         return Judged(name, state, None, found, altered, notes)
 
+    def _without_record(self, name: str) -> str:
+        """Why nothing is known of a run that owes a record."""
+        damaged = self._damaged
+        if name in damaged:
+            return f"its record cannot be read: {damaged[name]}"
+        if self._fold.status is BatchStatus.RUNNING:
+            return "it has no record yet: the batch is still running"
+        if None in damaged:
+            return "it was not run, left no record, or its record is a line that cannot be read"
+        return "it was not run, or left no record"
+
+    @cached_property
+    def _damaged(self) -> dict[str | None, str]:
+        """What is wrong with a line that is a run's record, by run; ``None``: of one unknown."""
+        folder = self._registry.batch_folder(self._batch_id)
+        found: dict[str | None, str] = {}
+        for problem in self._fold.problems:
+            place = _PLACE.match(problem)
+            if place is not None:
+                found.setdefault(_run_in(folder / place["segment"], int(place["line"])), problem)
+        return found
+
     def _reconciled(self, record: Mapping[str, Any], tables: Any) -> Reconciliation:
         from pytest_finbot.checks.reconcile import reconcile
         from pytest_finbot.registry.recorded_result import engine_result_of
 
         start_cash, cent, capital = self._money(record)
         result = engine_result_of(self._registry.objects, record, start_cash, cent, tables=tables)
-        return reconcile(
+        found = reconcile(
             result, capital, absolute=self._absolute, relative=self._relative, session=self._session
         )
+        if self._session not in (None, result.sessions[-1].astype(object)):
+            return found
+        return self._with_final_nav(found, record, float(result.nav[-1]), capital, str(result.sessions[-1]))
+
+    def _with_final_nav(
+        self, found: Reconciliation, record: Mapping[str, Any], nav: float, capital: float, session: str
+    ) -> Reconciliation:
+        """``found``, and the metric ``final_nav`` held to NAV of the last session, where there is one."""
+        from pytest_finbot.checks.accounting import plain
+        from pytest_finbot.checks.reconcile import NAMED, Break, IdentityOutcome
+
+        metrics = record.get("metrics")
+        said = _number(metrics if isinstance(metrics, dict) else {}, "final_nav", record, "metrics")
+        if said is None:
+            return found
+        base = max(abs(nav), capital)
+        limit = self._absolute + self._relative * base
+        residual = said - nav
+        broken = not abs(residual) <= limit  # what is not a number too
+        figures = (plain(abs(residual)), plain(abs(residual) / base), plain(limit))
+        outcome = IdentityOutcome("final_nav", int(broken), *figures, session, None)
+        breaks = found.breaks
+        if broken and len(breaks) < NAMED:
+            words = f"the metric final_nav is {said}, but NAV of the last session is {nav}"
+            sides = (plain(said), plain(nav), "currency", plain(residual))
+            breaks = (*breaks, Break(session, "final_nav", None, *sides, *figures[1:], words))
+        return dataclasses.replace(found, identities=(*found.identities, outcome), breaks=breaks)
 
     def _money(self, record: Mapping[str, Any]) -> tuple[float, float, float]:
         """Start cash, cent and capital of a run: of its record, else of its batch's manifest."""
@@ -143,14 +204,14 @@ class Reconciler:
             spec, why = None, str(error)
             if why not in self.problems:
                 self.problems.append(why)
-        start_cash = _number(books, "start_cash", record)
+        start_cash = _number(books, "start_cash", record, "books")
         if start_cash is None and spec is None:
             raise RegistryError(f"its start cash is unknown: the record does not tell it, and {why}")
         capital = start_cash if spec is None else spec.start_capital
         assert capital is not None, "one of the two is known"
         return (
             capital if start_cash is None else start_cash,
-            _number(books, "cent", record) or 0.0,
+            _number(books, "cent", record, "books") or 0.0,
             capital,
         )
 
@@ -161,19 +222,37 @@ class Reconciler:
             return self._source.spec_of(record)
 
 
-def _number(books: Mapping[str, Any], key: str, record: Mapping[str, Any]) -> float | None:
+def _run_in(path: Path, number: int) -> str | None:
+    """The run whose record a line is, by what can still be read of it; ``None`` where that is nothing."""
+    from pytest_finbot.registry.durable import telling
+
+    with telling("read", path), path.open("rb") as file:
+        line = next(itertools.islice(file, number - 1, number), b"")
+    name = _RECORD.search(line)
+    try:
+        return None if name is None else str(json.loads(name[1]))
+    except ValueError:
+        return None
+
+
+def _number(figures: Mapping[str, Any], key: str, record: Mapping[str, Any], where: str) -> float | None:
     from pytest_finbot.errors import RegistryError
 
-    value = books.get(key)
+    value = figures.get(key)
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RegistryError(f"run {record.get('run_id')}: books.{key} is {value!r}, expected a number")
+        raise RegistryError(f"run {record.get('run_id')}: {where}.{key} is {value!r}, expected a number")
     return float(value)
 
 
 def _why(record: Mapping[str, Any]) -> str:
+    from pytest_finbot.registry.left_out import left_out
+
     if record.get("status") != "failed":
+        for name in left_out(record)[:1]:
+            reason = next(phase["reason"] for phase in record["phases"] if phase.get("name") == name)
+            return f"phase {name} was {reason}"
         return "it was recorded by a script, without any"
     error = error_of(record)
     return f"it failed ({error['category']}: {first_line(error['message'])})"

@@ -23,6 +23,7 @@ from pytest_finbot.contracts import (
     ErrorCategory,
     ErrorInfo,
     Fills,
+    PhaseResult,
     RunRecord,
     RunSpec,
     RunStatus,
@@ -109,7 +110,16 @@ class Recorded:
         self.milliseconds = 0
 
     def batch(
-        self, results, *, expected=None, file="/p/finbot.yaml", books=True, manifest=None, soon=False, **more
+        self,
+        results,
+        *,
+        expected=None,
+        file="/p/finbot.yaml",
+        books=True,
+        manifest=None,
+        soon=False,
+        end=True,
+        **more,
     ):
         """Record a batch: a result by run's name, or an error message of a run that failed."""
         self.milliseconds += 60_000 - 59_999 * soon
@@ -138,7 +148,8 @@ class Recorded:
         writer.append("begin", {"at": begun, "expected": names, "deselected": 0})
         for name, result in results.items():
             writer.append("run", record_to_json(self._record(batch_id, name, result, books, more)))
-        writer.append("end", {"at": "2026-11-21T09:16:02.000+00:00", "exitstatus": 0})
+        if end:
+            writer.append("end", {"at": "2026-11-21T09:16:02.000+00:00", "exitstatus": 0})
         writer.close()
         return batch_id
 
@@ -158,6 +169,8 @@ class Recorded:
         if isinstance(result, str):
             error = ErrorInfo(ErrorCategory.DATA, "market_data", "DataError", result)
             return RunRecord(**{**kept, "status": RunStatus.FAILED}, error=error)
+        if result is None:  # of a run that was asked for no result
+            return RunRecord(**kept, **more)
         return RunRecord(
             **kept,
             series=keep_table(self.registry.objects, "series", series_columns(result), small),
@@ -346,6 +359,48 @@ def test_runs_that_cannot_be_looked_at_are_never_left_out(recorded):
     assert "is missing" in " ".join(asked.line("gone: object"))
 
 
+def test_a_run_of_chosen_phases_says_which_was_not_asked_for(recorded):
+    reason = "not asked for (--finbot-phase market_data)"
+    phases = (
+        PhaseResult("market_data", "success", 0.1),
+        PhaseResult("simulate", "skipped", 0.0, reason=reason),
+        PhaseResult("marks", "skipped", 0.0, reason=reason),
+    )
+    recorded.batch({"data": None}, phases=phases)
+    assert f"data: it recorded no series: phase simulate was {reason}" in ask(recorded.root, "last").out
+    recorded.batch({"data": None})
+    assert "data: it recorded no series: it was recorded by a script" in ask(recorded.root, "last").out
+
+
+def test_the_line_of_a_run_names_its_first_break_and_the_size_of_its_worst(recorded, core):
+    recorded.edit(core, "other", "cash", 20, 3.0)
+    recorded.edit(core, "other", "nav", 120, 500.0)
+
+    line = ask(recorded.root, "last").line("other", "breaks", "500.00")
+
+    assert line[-2:] == ["nav_identity", str(DAYS[20])]
+
+
+@pytest.mark.parametrize("off", [0.5, -0.5, 1e-9])
+def test_the_metric_final_nav_is_held_to_the_last_nav(recorded, off):
+    last = float(a_result().nav[-1])
+    recorded.batch({"long": a_result()}, metrics={"final_nav": last + off})
+
+    asked = ask(recorded.root, "last", "--json")
+
+    found = asked.runs["long"]["reconciliation"]
+    (outcome,) = [each for each in found["identities"] if each["name"] == "final_nav"]
+    assert outcome["residual"] == pytest.approx(abs(off), abs=1e-11)
+    broken = abs(off) > 1e-6
+    assert asked.status == broken
+    assert [each["identity"] for each in found["breaks"]] == ["final_nav"] * broken
+    text = ask(recorded.root, "last", "--date", str(DAYS[-1]))
+    assert text.status == broken
+    assert ask(recorded.root, "last", "--date", str(DAYS[-2])).status == 0
+    if broken:
+        assert text.line("long", "1 break")[-2:] == ["final_nav", str(DAYS[-1])]
+
+
 def test_a_table_that_makes_no_result_is_told_and_the_others_are_judged(recorded, core):
     path = recorded.registry.objects.path_of(recorded.record(core, "other")["series"])
     table = pq.read_table(path)
@@ -373,7 +428,32 @@ def test_a_record_changed_by_hand_is_the_batchs_problem(recorded):
 
     assert asked.status == 1
     assert "its checksum does not fit" in asked.err
-    assert "it was not run, or left no record" in asked.out
+    (line,) = [line for line in asked.out.splitlines() if line.startswith("  other: ")]
+    assert f"other: its record cannot be read: {batch_id}/{segment.name}:3: " in line
+    assert line.endswith("its checksum does not fit")
+
+
+def test_a_line_of_which_nothing_can_be_read_may_be_any_record(recorded):
+    batch_id = recorded.batch({"long": a_result(sessions=20), "other": a_result(0.5, sessions=20)})
+    (segment,) = recorded.registry.batch_folder(batch_id).glob("main-*.jsonl")
+    lines = segment.read_text().splitlines()
+    lines[2] = "x" * len(lines[2])
+    segment.write_text("\n".join([*lines, ""]))
+
+    asked = ask(recorded.root, "last")
+
+    assert asked.status == 1
+    assert "other: it was not run, left no record, or its record is a line that cannot be read" in asked.out
+
+
+def test_a_run_of_a_batch_that_is_still_running_has_no_record_yet(recorded):
+    batch_id = recorded.batch({"long": a_result(sessions=20)}, expected=["long", "next"], end=False)
+    held = recorded.registry.hold(batch_id)
+    asked = ask(recorded.root, "last")
+    held.release()
+
+    assert asked.status == 1
+    assert "next: it has no record yet: the batch is still running" in asked.out
 
 
 def test_what_is_wrong_with_the_batch_itself_is_no_clean_answer(recorded):
