@@ -151,11 +151,24 @@ CSV_COLUMNS = (
 )
 
 
+_CONTROL = {number: repr(chr(number))[1:-1] for number in (*range(32), *range(127, 160))}
+"""Control characters, as a backslash and what Python calls them."""
+
+
 def csv_values(row: SummaryRow) -> list[Any]:
-    """The row's cells in the order of :data:`CSV_COLUMNS`; undefined metrics are empty."""
+    """The row's cells in the order of :data:`CSV_COLUMNS`; undefined metrics are empty.
+
+    Text is nothing that a spreadsheet computes: an apostrophe stands before a ``=``, ``+``, ``-`` or
+    ``@`` at its beginning (https://owasp.org/www-community/attacks/CSV_Injection), and control
+    characters are escaped, so that a run is a line.
+    """
     cells: list[Any] = []
     for column in CSV_COLUMNS:
         value = row.metrics.get(column) if column in METRICS else getattr(row, column)
+        if isinstance(value, str):
+            value = value.translate(_CONTROL)
+            if value.startswith(("=", "+", "-", "@")):
+                value = f"'{value}"
         cells.append("" if value is None else value)
     return cells
 

@@ -59,6 +59,25 @@ def three_rows():
     ]
 
 
+@pytest.mark.parametrize("start", list("=+-@"))
+def test_text_in_the_csv_is_no_formula_and_no_second_line_and_numbers_stay_numbers(tmp_path, start):
+    said = f"{start}cmd|' /C calc'!A0"
+    error = {"category": "engine_error", "phase": "simulate", "message": said}
+    rows = [
+        SummaryRow.of_record(a_record(said, "failed", strategy=said, error=error, metrics={"sharpe": -1.5})),
+        SummaryRow.of_record(
+            a_record("tab", "failed", error={**error, "message": f"\t{said}\r\n\x1b[2Jé\x85"})
+        ),
+    ]
+    path = write_summary(tmp_path, FACTS, rows)["csv"]
+    with path.open(newline="", encoding="utf-8") as file:
+        formula, tab = csv.DictReader(file)
+    assert {formula[column] for column in ("run", "strategy", "error")} == {f"'{said}"}
+    assert formula["sharpe"] == "-1.5"
+    assert tab["error"] == f"\\t{said}\\r\\n\\x1b[2Jé\\x85"
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 3
+
+
 def test_every_run_is_in_every_format(tmp_path):
     paths = write_summary(tmp_path, FACTS, three_rows())
     with paths["csv"].open(newline="") as file:
