@@ -251,10 +251,12 @@ def test_of_many_symbols_those_whose_closes_contain_their_dividends_are_found_an
 
 def test_opens_that_only_repeat_the_close_before_are_not_asked():
     window, booked = drawn(40, contained=False)
-    close = window.table.close
+    close, opens = window.table.close, window.table.open
     repeated = np.vstack([close[:1], close[:-1]])
-    window = dataclasses.replace(window, table=dataclasses.replace(window.table, open=repeated))
-    assert list(booked_findings(window, booked)) == []
+    # But for some sessions that pay nothing, on which there is one.
+    own = (np.arange(len(close)) % 5 == 0)[:, None] & (booked.dividends == 0.0)
+    table = dataclasses.replace(window.table, open=np.where(own, opens, repeated))
+    assert len(list(booked_findings(dataclasses.replace(window, table=table), booked))) <= 1
 
 
 def test_what_closes_contain_is_said_only_where_it_is_shown(fund):
