@@ -240,6 +240,12 @@ def pytest_configure(config: pytest.Config) -> None:
             config.pluginmanager.register(
                 WorkerPlugin(config, payload, config.workerinput["workerid"]), "finbot-worker"
             )
+            if config.workerinput["finbot_left_out"]:
+                from pathlib import Path
+
+                from pytest_finbot.session.discovery import leave_out
+
+                leave_out(config, map(Path, config.workerinput["finbot_left_out"]))
         return
     if config.option.finbot_summary_json is not None:
         from pytest_finbot.session.summary_json import check_summary

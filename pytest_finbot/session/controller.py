@@ -32,13 +32,13 @@ from pytest_finbot.session.attempt import OpenBatch, now
 from pytest_finbot.session.cancelling import CancelWatch, requests
 from pytest_finbot.session.continuing import LAST, continue_batch, find_batch, require_same_slices
 from pytest_finbot.session.crashes import crash_record
-from pytest_finbot.session.discovery import absolute
+from pytest_finbot.session.discovery import absolute, leave_out
 from pytest_finbot.session.finish import Finished, finish_batch
 from pytest_finbot.session.gate import GateOptions, open_gate, resolve_gate
 from pytest_finbot.session.isolated import isolates
 from pytest_finbot.session.items import node_id
 from pytest_finbot.session.limits import worker_limit
-from pytest_finbot.session.loading import read_batches
+from pytest_finbot.session.loading import LeftOut, read_batches
 from pytest_finbot.session.output import OutputFolder, replaced
 from pytest_finbot.session.planned import PlannedBatch
 from pytest_finbot.session.provenance import provenance
@@ -60,10 +60,14 @@ class Controller:
         batches: Sequence[Batch],
         registry_root: Path,
         slicing: Slicing | None = None,
+        left_out: Sequence[LeftOut] = (),
     ) -> None:
         self.config = config
         self.registry_root = registry_root
         self.slicing = slicing
+        self.left_out = tuple(left_out)
+        """Batches that have nothing to run where slices are asked for."""
+        leave_out(config, (batch.path for batch in self.left_out))
         self.planned = [
             PlannedBatch(batch, f"{node_id(batch.path, config.rootpath)}::", planned_parts(batch.runs))
             for batch in batches
@@ -93,7 +97,8 @@ class Controller:
             Path(config.rootpath, ".finbot") if root is None else Path(config.invocation_params.dir, root)
         )
         slicing = Slicing.of(config)
-        return cls(config, read_batches(config, files, registry_root, slicing), registry_root, slicing)
+        batches, left_out = read_batches(config, files, registry_root, slicing)
+        return cls(config, batches, registry_root, slicing, left_out)
 
     # ------------------------------------------------------------------ before any run
 
@@ -296,6 +301,7 @@ class Controller:
                     # Raised out of pytest's hook it would hide every other batch's end.
                     finished = Finished.without_summary(planned.batch.batch_name, str(error))
                 self.finished.append(finished)
+            self.finished += [Finished.left_out(batch.name, batch.why) for batch in self.left_out]
         finally:
             self.release()
         if exitstatus == pytest.ExitCode.TESTS_FAILED and failures == self._recorded_failures:

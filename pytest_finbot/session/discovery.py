@@ -51,6 +51,13 @@ def find_batch_files(config: pytest.Config) -> tuple[Path, ...]:
     return tuple(sorted(found))
 
 
+def leave_out(config: pytest.Config, files: Iterable[Path]) -> None:
+    """Let pytest not collect these batch files, though they are asked for by name."""
+    gone = set(files)
+    named = config.args
+    config.args = [name for name in named if absolute(split_node_id(name), config) not in gone]
+
+
 def _ignored(config: pytest.Config) -> set[Path]:
     ignore: Iterable[str] = config.getoption("ignore") or ()
     return {absolute(os.fspath(path), config) for path in ignore}

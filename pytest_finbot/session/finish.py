@@ -49,10 +49,17 @@ class Finished:
     failure: str | None = None
     fail_on: FailOn = "any"
     profiled: bool = False
+    nothing: str = "no run was selected"
+    """Why there are no facts, where that is no failure."""
 
     @classmethod
     def nothing_selected(cls, name: str) -> Finished:
         return cls(name, None)
+
+    @classmethod
+    def left_out(cls, name: str, why: str) -> Finished:
+        """A batch of which nothing was to be run, as the slices that were asked for have it."""
+        return cls(name, None, nothing=why)
 
     @classmethod
     def before_any_run(cls, name: str, runs: int, why: str) -> Finished:
@@ -95,7 +102,7 @@ class Finished:
             yield f"{self.name}: the batch could not be summed up, so it is not green: {self.failure}"
             return
         if facts is None:
-            yield f"{self.name}: no run was selected; nothing was recorded"
+            yield f"{self.name}: {self.nothing}; nothing was recorded"
             return
         counts = [f"{facts.success} of {facts.expected} runs succeeded"]
         if facts.failed:

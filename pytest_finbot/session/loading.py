@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,19 +14,29 @@ from pytest_finbot.errors import BatchFileError, Problem
 from pytest_finbot.session.conflicts import conflicts
 from pytest_finbot.session.inspect import inspect_run
 from pytest_finbot.session.limits import as_asked
-from pytest_finbot.session.slicing import sliced
+from pytest_finbot.session.slicing import NoSessionsError, sliced
 
 if TYPE_CHECKING:
     from pytest_finbot.session.slicing import Slicing
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A batch without a session where slices are asked for, and why not in words."""
+
+    name: str
+    path: Path
+    why: str
+
+
 def read_batches(
     config: pytest.Config, files: Sequence[Path], registry: Path, slicing: Slicing | None
-) -> list[Batch]:
+) -> tuple[list[Batch], list[LeftOut]]:
     """Read and validate every batch file; raises UsageError with all their problems.
 
     ``registry`` is where snapshots of data are. Of a batch that is gone on with all slices are
-    planned, whatever day is aimed at: the others are looked at, and not executed.
+    planned, whatever day is aimed at: the others are looked at, and not executed. A batch without
+    a slice is left out, as a run without one is; where that leaves none, UsageError is raised.
     """
     from pytest_finbot.session.collecting import import_from
 
@@ -44,9 +55,18 @@ def read_batches(
         number = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         raise pytest.UsageError(f"finbot: {number}; nothing was run\n{words}")
     if slicing is None:
-        return batches
+        return batches, []
     resumed = config.option.finbot_resume is not None or config.option.finbot_retry_failed
-    return [sliced(batch, slicing, only_target=not resumed) for batch in batches]
+    cut: list[Batch] = []
+    left_out: list[LeftOut] = []
+    for batch in batches:
+        try:
+            cut.append(sliced(batch, slicing, only_target=not resumed))
+        except NoSessionsError as error:
+            left_out.append(LeftOut(batch.batch_name, batch.path, str(error)))
+    if not cut:
+        raise pytest.UsageError("\n".join(f"finbot: {batch.why}" for batch in left_out))
+    return cut, left_out
 
 
 def _as_named(path: Path) -> Path:

@@ -18,12 +18,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_finbot.contracts import PartSpec, RunSpec
-from pytest_finbot.errors import DataError
+from pytest_finbot.errors import DataError, ParameterError
 
 if TYPE_CHECKING:
     from pytest_finbot.config.expand import Batch
 
 MOST_SLICES = 100_000
+
+
+class NoSessionsError(ParameterError):
+    """No run of a batch has a session where slices are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,8 @@ def sliced(batch: Batch, slicing: Slicing, *, only_target: bool) -> Batch:
     """``batch`` with its runs cut; runs that have no session to cut are left out, and noted as that.
 
     ``only_target``: without the slices that the target day does not fall into. Raises UsageError
-    where nothing is left, there are too many, or only a calendar could tell whether one has sessions.
+    where there are too many, or only a calendar could tell whether one has sessions, and
+    NoSessionsError where nothing is left.
     """
     runs: list[RunSpec] = []
     left_out: list[str] = []
@@ -107,8 +112,8 @@ def sliced(batch: Batch, slicing: Slicing, *, only_target: bool) -> Batch:
             )
     if not runs:
         day = f" on {slicing.target}" if only_target and slicing.target else " in the range asked for"
-        raise pytest.UsageError(
-            f"finbot: {batch.path.name}: no run has a session of its own{day}; they are from "
+        raise NoSessionsError(
+            f"{batch.path.name}: no run has a session of its own{day}; they are from "
             f"{min(_own_start(spec) for spec in batch.runs)} to {max(spec.end_date for spec in batch.runs)}"
         )
     _require_calendars(batch, runs)

@@ -161,7 +161,7 @@ def _lines(batch: Finished) -> Iterator[bytes]:
     """The document's part for a batch, a run a line. Raises OSError, ValueError."""
     path = batch.reports.get("json")
     if path is None:
-        reason = batch.failure or "no run was selected"
+        reason = batch.failure or batch.nothing
         missing: dict[str, Any] = {
             "batch_name": batch.name,
             "status": None,

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import itertools
+import json
 from datetime import date, timedelta
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from pytest_finbot.config.expand import load_batch
 from pytest_finbot.contracts import DataSpec, Flow, PartSpec, RunSpec
 from pytest_finbot.session import slicing
-from pytest_finbot.session.slicing import Slicing, options_of, sliced
+from pytest_finbot.session.slicing import NoSessionsError, Slicing, options_of, sliced
 
 SPEC = RunSpec(
     name="a",
@@ -266,9 +267,9 @@ def test_whole_runs_are_asked_for_by_saying_nothing(pytester):
 
 def test_a_range_that_no_run_is_in_says_where_they_are(batch):
     words = "no run has a session of its own in the range asked for; they are from 2020-01-02 to 2020-02-14"
-    with pytest.raises(pytest.UsageError, match=words):
+    with pytest.raises(NoSessionsError, match=words):
         cut(batch(SPEC), first="2021-01-01")
-    with pytest.raises(pytest.UsageError, match="no run has a session of its own on 2021-01-04"):
+    with pytest.raises(NoSessionsError, match="no run has a session of its own on 2021-01-04"):
         cut(batch(SPEC), length=7, target="2021-01-04")
 
 
@@ -418,3 +419,32 @@ def test_a_failed_slice_is_repeated_alone_and_completes_the_batch(cut_up):
     assert [row["session"] for row in stitched(cut_up, "own.nav.csv")] == SESSIONS
     executed = [line["name"] for line in cut_up.recorded() if line["kind"] == "run"]
     assert sorted(name for name in set(executed) if executed.count(name) > 1) == ["own.2020-02-10_2020-02-28"]
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_batch_without_a_session_in_the_range_does_not_refuse_the_others(cut_up, workers):
+    cut_up.batch("- {id: held, strategy: fixed_weights}", head=UNGATED)
+    early = UNGATED.replace("small", "early").replace("2020-02-28", "2020-01-31")
+    cut_up.batch("- {id: held, strategy: fixed_weights}", head=early, name="finbot_early.yaml")
+    asked = ("--finbot-batch", "finbot_early.yaml", "--finbot-summary-json", "session.json", "-n", workers)
+    result = cut_up.pytest(*asked, "--finbot-from", "2020-02-10")
+    assert result.ret == 0
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "early: finbot_early.yaml: no run has a session of its own in the range asked for; they are from "
+            "2020-01-01 to 2020-01-31; nothing was recorded"
+        ]
+    )
+    small, early = json.loads((cut_up.path / "session.json").read_text())["batches"]
+    assert (small["status"], early["status"], early["runs"]) == ("completed", None, [])
+    assert "no run has a session" in early["reason"]
+    assert not (cut_up.path / "output" / "early").exists()
+
+
+def test_where_no_batch_has_a_session_in_the_range_all_of_them_are_told(cut_up):
+    cut_up.batch("- {id: held, strategy: fixed_weights}", head=UNGATED)
+    other = UNGATED.replace("small", "early")
+    cut_up.batch("- {id: held, strategy: fixed_weights}", head=other, name="finbot_early.yaml")
+    refused = cut_up.refused("--finbot-batch", "finbot_early.yaml", "--finbot-from", "2021-02-10")
+    refused.stderr.fnmatch_lines(["*finbot.yaml: no run has a session*", "*finbot_early.yaml: no run has a*"])
