@@ -163,7 +163,7 @@ def _positive(text: str) -> int:
     except ValueError:
         number = 0
     if number < 1:
-        raise _no_value(f"{text!r} is no number of them; expected a whole number of 1 or more")
+        raise _no_value(f"expected a whole number of 1 or more, not {text!r}")
     return number
 
 

@@ -239,8 +239,8 @@ def test_options_that_contradict_one_another_are_refused(pytester, options, word
         ("--finbot-from=20190201", "'20190201' is no day"),
         ("--finbot-to=tomorrow", "'tomorrow' is no day"),
         ("--finbot-target-date=", "'' is no day"),
-        ("--finbot-chunk-days=0", "'0' is no number of them; expected a whole number of 1 or more"),
-        ("--finbot-chunk-days=many", "'many' is no number"),
+        ("--finbot-chunk-days=0", "expected a whole number of 1 or more, not '0'"),
+        ("--finbot-chunk-days=many", "expected a whole number of 1 or more, not 'many'"),
         ("--finbot-timeout=nan", "'nan' is no time limit; expected seconds, above 0"),
     ],
 )
