@@ -258,6 +258,20 @@ def test_only_what_is_held_and_has_a_close_of_its_session_is_compared():
     )
 
 
+def test_columns_that_the_market_does_not_know_shift_no_name():
+    plain = account()
+    wide = {
+        name: np.column_stack((np.ones(5), getattr(plain, name)))
+        for name in ("quantity", "mark", "income", "splits")
+    }
+    result = dataclasses.replace(plain, assets=("SHADOW", "A", "B"), multiplier=np.ones(3), **wide)
+    result.mark[4, 1] = 20.0
+
+    check = check_marks_at_market(result, MARKET, MarkSpec())
+    assert (check.session, check.asset) == ("2015-03-06", "A")
+    assert "first A on 2015-03-06 at 20, where the close is 13" in check.message
+
+
 def test_the_closes_themselves_are_not_looked_at_but_those_of_other_assets_are():
     itself = account(mark=CLOSE)
     assert check_marks_at_market(itself, MARKET, MarkSpec()).message == "marks are the market's closes"
@@ -338,9 +352,9 @@ def test_books_that_hold_only_because_of_cents_say_so():
 
     result.cash[0] += 0.015
     identities = residuals(result, 1000.0)
-    assert [check for check in check_books(result, SPEC, identities=identities) if check.failed] != [], (
-        "row 1"
-    )
+    broken = {check.name: check for check in check_books(result, SPEC, identities=identities) if check.failed}
+    assert broken["cash_roll"].session == "2015-03-03"
+    assert "cash_roll (1)," in cents_needed(identities, result)[0], "not where it did not help"
 
     result.cash[1:] += 0.015
     result.nav[:] += 0.015

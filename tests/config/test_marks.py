@@ -38,6 +38,16 @@ def test_a_deviation_that_cannot_be_read(written, words):
     assert "write false" not in str(raised.value)
 
 
+def test_the_key_of_a_batch_file_is_read_and_refused_in_its_place(folder):
+    (run,) = folder.runs("- {id: a, marks: {max_deviation: 0.5 %}}").runs
+    assert run.marks == MarkSpec(max_deviation=0.005)
+    (problem,) = folder.run_problems("- {id: a, marks: {max_deviation: false}}")
+    assert str(problem).startswith(
+        "finbot.yaml:9: runs[0].marks.max_deviation: expected a number of 0 or more, or text such as 0.5 %, "
+        "got false"
+    )
+
+
 def test_the_usual_deviation_leaves_every_hash_as_it_was():
     def said(marks):
         return config_document(dataclasses.replace(SPEC, marks=marks)).get("marks")
