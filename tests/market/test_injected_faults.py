@@ -200,6 +200,22 @@ WIDE = [
           "price_slip", "KO", "2015-06-10", "x1000 on 2015-06-10"),
     Fault("a hundredth for half a year", times(0.01, "KO", "2015-06-10", "2015-12-10"),
           "price_slip", "KO", "2015-06-10", "back on 2015-12-11"),
+    Fault("a placeholder for a day", at("2015-06-10", "KO", 9999999.0),
+          "price_slip", "KO", "2015-06-10",
+          "undone within 5 sessions: x3.238e+05 on 2015-06-10 (9999999 after 30.879, back on 2015-06-11)"),
+    Fault("two placeholders in a row",
+          both(at("2015-06-10", "KO", 9999999.0), at("2015-06-11", "KO", 77777.0)),
+          "price_slip", "KO", "2015-06-10", "back on 2015-06-12)"),
+    Fault("six times too high for five sessions", times(6, "KO", "2015-06-10", "2015-06-16"),
+          "price_slip", "KO", "2015-06-10", "x6.019 on 2015-06-10"),
+    Fault("a sixth for a day", times(1 / 6, "KO", "2015-06-10", "2015-06-10"),
+          "price_slip", "KO", "2015-06-10", "/5.981 on 2015-06-10"),
+    Fault("a hundred thousand times for two weeks", times(1e5, "KO", "2015-06-10", "2015-06-23"),
+          "price_slip", "KO", "2015-06-10", "by a power of ten: x100000 on 2015-06-10"),
+    Fault("six times as high for six sessions", times(6, "KO", "2015-06-10", "2015-06-17"),
+          "jump", "KO", "2015-06-10", "+501.9 % on 2015-06-10", "odd"),
+    Fault("four and a half times as high for a day", times(4.5, "KO", "2015-06-10", "2015-06-10"),
+          "jump", "KO", "2015-06-10", "+351.5 % on 2015-06-10", "odd"),
     Fault("a split of 2 for 1 not adjusted", times(0.5, "KO", "2015-06-10"),
           "split_not_adjusted", "KO", "2015-06-10", "on 2015-06-10, like 2 for 1", "odd"),
     Fault("a split of 3 for 2 not adjusted", times(2 / 3, "KO", "2015-06-10"),
@@ -526,6 +542,16 @@ def test_a_slip_is_found_wherever_it_is(seed, data, factor):
     column = data.draw(st.integers(0, 3))
     close[row : row + stay, column] *= factor
     assert kinds_of(days, close) == [("error", "price_slip", f"S{column}", str(days[row]))]
+
+
+@pytest.mark.parametrize("freedom", [2, 3])
+def test_crashes_and_gains_of_many_times_are_no_slips(freedom):
+    """Of moves with heavy tails hardly ever does one undo another within a week."""
+    days = np.busday_offset("1990-01-02", np.arange(2500), roll="forward").astype("datetime64[D]")
+    moves = 0.03 * np.random.default_rng(11).standard_t(freedom, (len(days), 200))
+    assert np.count_nonzero(np.abs(moves) > np.log(5.0)) > 5
+    found = kinds_of(days, 50.0 * np.exp(np.clip(moves, -3.0, 3.0).cumsum(axis=0)))
+    assert [one for one in found if one[0] == "error"] == []
 
 
 @given(seed=st.integers(0, 10**6), row=st.integers(1, 298), pair=st.sampled_from([(0, 1), (1, 2), (2, 0)]))

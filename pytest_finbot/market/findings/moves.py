@@ -8,6 +8,8 @@ A far step (see :data:`steps.FAR`) is explained by the first of these that fits:
   of shares some gain a half on the day that others lose a third. Less than 1.5 is not looked at;
 - a power of ten that is taken back within a year: a slipped decimal point, pence for pounds
   (error). No close moves tenfold in a session and back in another;
+- any step to five times or a fifth that is undone within 5 sessions: a placeholder such as 9999999,
+  a price of something else (error). Shares crash and do not recover so in a week;
 - near a ratio of splits, not taken back: a split that nobody stated (odd);
 - anything else of more than 25 % that is also 20 times the symbol's median move (odd).
 """
@@ -27,12 +29,19 @@ from pytest_finbot.market.window import Window
 SPLITS = np.array([1.5, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 20.0])
 """Units for one, that splits make; their inverses are reverse splits, but for 2 for 3: hardly any
 share made one, and gains of a half are real more often."""
-TENFOLD = np.array([10.0, 100.0, 1000.0])
+TENFOLD = 10.0 ** np.arange(1.0, 7.0)
 
 _ROOM = 1.3
 """A slip is between a power of ten over this and one times this: the session moves the price too."""
 _BACK_WITHIN = 252
 """Sessions within which a slip is taken back; after more it may be a split and a reverse one."""
+SPIKE = 5.0
+"""A step so far, or to less than its inverse, that is undone at once is none of a market."""
+_UNDONE_WITHIN = 5
+_UNDONE = 1.2
+"""Undone is a price at most so many times the one before the step, and at least its inverse …"""
+_DRIFT, _MOST_DRIFT = 3.0, 0.3
+"""… and more by that many usual moves over the sessions between, up to that fraction."""
 _APART, _SURELY_APART = 1.5, 2.0
 _OUTLIER = 20.0
 _LIKE_SPLIT = 10.0
@@ -66,6 +75,7 @@ class Moves:
             yield from self._stated(self._splits)
         yield from self._exchanged()
         yield from self._slips()
+        yield from self._spikes()
         if self._odd:
             yield from self._like_splits()
             yield from self._outliers()
@@ -144,12 +154,49 @@ class Moves:
         def say(leave: int) -> str:
             of_symbol = self._prices[:, steps.column[leave]]
             price, before = of_symbol[steps.after[leave]], of_symbol[steps.before[leave]]
-            times = f"x{power[leave]:.0f}" if power[leave] > 1.0 else f"/{1.0 / power[leave]:.0f}"
             back = self._day(returned[leave])
-            return f"{times} on {self._day(leave)} ({price:.10g} after {before:.10g}, back on {back})"
+            slip = f"{_times(power[leave])} on {self._day(leave)}"
+            return f"{slip} ({price:.10g} after {before:.10g}, back on {back})"
 
         numbers = np.array(sorted(returned), np.int64)
         yield from self._by_symbol("price_slip", "error", "prices slipped by a power of ten", numbers, say)
+        self._explained(gone)
+
+    def _spikes(self) -> Iterator[DataFinding]:
+        steps, usual = self._steps, self._usual
+        far = _apart(steps.ratio) >= SPIKE
+        came, went = (
+            self._prices[steps.before, steps.column],
+            self._prices[steps.after, steps.column],
+        )
+        back = np.full(len(steps), -1)
+        # The step that undoes one is at most so many places later: there is one a session.
+        for later in range(1, _UNDONE_WITHIN + 1):
+            leaves = np.flatnonzero(far[:-later] & (back[:-later] < 0))
+            returns = leaves + later
+            stay = steps.after[returns] - steps.after[leaves]
+            drift = np.minimum(_DRIFT * usual[leaves] * np.sqrt(np.abs(stay) + 1.0), _MOST_DRIFT)
+            undone = (
+                (steps.column[leaves] == steps.column[returns])
+                & (stay <= _UNDONE_WITHIN)
+                & (_apart(went[returns] / came[leaves]) <= _UNDONE + drift)
+            )
+            back[leaves[undone]] = returns[undone]
+        told: list[int] = []
+        gone = np.zeros(len(steps), np.bool_)
+        for leave in np.flatnonzero(back >= 0).tolist():
+            # What lies between is part of the spike, and so is its end.
+            if not gone[leave]:
+                told.append(leave)
+                gone[leave : back[leave] + 1] = True
+
+        def say(leave: int) -> str:
+            ratio, until = steps.ratio[leave], self._day(back[leave])
+            step = f"{_times(ratio)} on {self._day(leave)}"
+            return f"{step} ({went[leave]:.10g} after {came[leave]:.10g}, back on {until})"
+
+        tells = f"steps beyond x{SPIKE:g} that are undone within {_UNDONE_WITHIN} sessions"
+        yield from self._by_symbol("price_slip", "error", tells, np.array(told, np.int64), say)
         self._explained(gone)
 
     # ---------------------------------------------------------------------------- odd
@@ -227,6 +274,13 @@ def _apart(ratio: FloatArray) -> FloatArray:
     """How far ratios are from 1, the same for x and 1 / x: 1 or more."""
     apart: FloatArray = np.maximum(ratio, 1.0 / ratio)
     return apart
+
+
+def _times(ratio: float) -> str:
+    """``x10``, ``/100``; ``x2.4e+05``."""
+    apart = max(ratio, 1.0 / ratio)
+    number = f"{apart:.0f}" if apart < 1e7 and abs(apart - round(apart)) < 1e-6 * apart else f"{apart:.4g}"
+    return f"{'x' if ratio > 1.0 else '/'}{number}"
 
 
 def _nearest(ratio: FloatArray, whole: FloatArray) -> FloatArray:
