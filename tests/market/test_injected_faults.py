@@ -544,6 +544,19 @@ def test_a_slip_is_found_wherever_it_is(seed, data, factor):
     assert kinds_of(days, close) == [("error", "price_slip", f"S{column}", str(days[row]))]
 
 
+@pytest.mark.parametrize("around", [[50.0], [50.0, 51.0], [50.0, 51.0, 50.5, 50.0, 49.0]])
+def test_a_placeholder_is_found_in_the_shortest_window(around):
+    close = np.array([50.0, 9999999.0, *around])[:, None]
+    days = np.busday_offset("2020-01-06", np.arange(len(close))).astype("datetime64[D]")
+    assert kinds_of(days, close) == [("error", "price_slip", "S0", "2020-01-07")]
+
+
+def test_prices_that_double_and_halve_every_day_have_no_slip_of_eight_times():
+    close = np.array([1.0, 2.5, 1.1, 8.8, 1.2, 3.0, 1.5])[:, None]
+    days = np.busday_offset("2020-01-06", np.arange(len(close))).astype("datetime64[D]")
+    assert {kind for severity, kind, *_ in kinds_of(days, close) if severity == "error"} == set()
+
+
 @pytest.mark.parametrize("freedom", [2, 3])
 def test_crashes_and_gains_of_many_times_are_no_slips(freedom):
     """Of moves with heavy tails hardly ever does one undo another within a week."""

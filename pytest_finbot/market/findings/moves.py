@@ -8,8 +8,8 @@ A far step (see :data:`steps.FAR`) is explained by the first of these that fits:
   of shares some gain a half on the day that others lose a third. Less than 1.5 is not looked at;
 - a power of ten that is taken back within a year: a slipped decimal point, pence for pounds
   (error). No close moves tenfold in a session and back in another;
-- any step to five times or a fifth that is undone within 5 sessions: a placeholder such as 9999999,
-  a price of something else (error). Shares crash and do not recover so in a week;
+- any step to five times or a fifth that is also 20 times the symbol's median move and undone within
+  5 sessions: a placeholder such as 9999999, a price of something else (error). Shares crash and do not recover so in a week;
 - near a ratio of splits, not taken back: a split that nobody stated (odd);
 - anything else of more than 25 % that is also 20 times the symbol's median move (odd).
 """
@@ -164,7 +164,9 @@ class Moves:
 
     def _spikes(self) -> Iterator[DataFinding]:
         steps, usual = self._steps, self._usual
-        far = _apart(steps.ratio) >= SPIKE
+        # In a window of three sessions the usual move may be the spike itself.
+        own = _OUTLIER * np.minimum(usual, 1.0)
+        far = _apart(steps.ratio) >= np.maximum(SPIKE, 1.0 + own)
         came, went = (
             self._prices[steps.before, steps.column],
             self._prices[steps.after, steps.column],
