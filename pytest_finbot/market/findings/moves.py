@@ -9,7 +9,8 @@ A far step (see :data:`steps.FAR`) is explained by the first of these that fits:
 - a power of ten that is taken back within a year: a slipped decimal point, pence for pounds
   (error). No close moves tenfold in a session and back in another;
 - any step to five times or a fifth that is also 20 times the symbol's median move and undone within
-  5 sessions: a placeholder such as 9999999, a price of something else (error). Shares crash and do not recover so in a week;
+  5 sessions: a placeholder such as 9999999, a price of something else (error). Shares crash and do
+  not recover so in a week;
 - near a ratio of splits, not taken back: a split that nobody stated (odd);
 - anything else of more than 25 % that is also 20 times the symbol's median move (odd).
 """
@@ -99,6 +100,7 @@ class Moves:
     def _exchanged(self) -> Iterator[DataFinding]:
         steps, prices = self._steps, self._prices
         gone = np.zeros(len(steps), np.bool_)
+        exchanges: dict[tuple[int, int], list[tuple[int, int, bool]]] = {}
         wide = np.flatnonzero(_apart(steps.ratio) >= _APART)
         came, went = prices[steps.before, steps.column], prices[steps.after, steps.column]
         wide = wide[np.argsort(steps.after[wide], kind="stable")]
@@ -120,16 +122,36 @@ class Moves:
                 if gone[one] or gone[other] or not (sure or self._odd):
                     continue
                 gone[[one, other]] = True
-                one, other = min(one, other), max(one, other)
-                a, b = (self._symbols[steps.column[number]] for number in (one, other))
+                pair = min(one, other), max(one, other)
+                columns = int(steps.column[pair[0]]), int(steps.column[pair[1]])
+                exchanges.setdefault(columns, []).append((*pair, bool(sure)))
+        yield from self._told_exchanges(exchanges)
+        self._explained(gone)
+
+    def _told_exchanges(
+        self, exchanges: dict[tuple[int, int], list[tuple[int, int, bool]]]
+    ) -> Iterator[DataFinding]:
+        """Of each pair of columns its exchanges, by day: with one, the next that undoes it."""
+        steps = self._steps
+        came, went = (self._prices[rows, steps.column] for rows in (steps.before, steps.after))
+        for (left, right), of_pair in exchanges.items():
+            a, b = self._symbols[left], self._symbols[right]
+            left_over = of_pair[::-1]
+            while left_over:
+                one, other, sure = left_over.pop()
+                back = None
+                if left_over and (steps.ratio[left_over[-1][0]] > 1.0) != (steps.ratio[one] > 1.0):
+                    back = left_over.pop()
+                until = "on" if back is None else f"on, and back on {self._day(back[0])}"
                 message = (
-                    f"{a} and {b} ({self._field}): exchanged from {self._day(one)} on: {a} goes from "
+                    f"{a} and {b} ({self._field}): exchanged from {self._day(one)} {until}: {a} goes from "
                     f"{came[one]:.10g} to {went[one]:.10g} and {b} from {came[other]:.10g} to "
                     f"{went[other]:.10g}, each to the other's level"
                 )
+                sure = sure or (back is not None and back[2])
                 severity: Literal["error", "odd"] = "error" if sure else "odd"
-                yield DataFinding("columns_swapped", severity, message, a, self._day(one), 2)
-        self._explained(gone)
+                number = 2 if back is None else 4
+                yield DataFinding("columns_swapped", severity, message, a, self._day(one), number)
 
     def _slips(self) -> Iterator[DataFinding]:
         steps = self._steps
