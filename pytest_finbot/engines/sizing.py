@@ -20,6 +20,7 @@ directions stop changing, after one step as a rule.
 from __future__ import annotations
 
 import copy
+import math
 
 import numpy as np
 
@@ -81,7 +82,8 @@ def targeted_trades(
 
     ``held`` [N] is the value held of each asset, ``nav`` the NAV before costs (currency).
     Where trading would cost all of a small NAV, everything held is sold instead, and the NAV
-    returned is zero or less. Raises ParameterError where costs exceed what is traded.
+    returned is zero or less. Raises ParameterError where costs exceed what is traded, and where
+    values are too large to be numbers.
     """
     after = nav
     for _ in range(_MAX_STEPS):
@@ -100,6 +102,11 @@ def targeted_trades(
             size = np.abs(held)
             cost = rates.of(-held, size)
             return -held, size, cost, min(0.0, nav - cost)
+    if not math.isfinite(excess):
+        raise ParameterError(
+            f"start_capital, multipliers and weights make values that are no finite numbers: NAV {nav:g}, "
+            f"weights up to {np.abs(weights).max():g}"
+        )
     raise ParameterError(
         "costs: commissions and slippage are as large as the values traded; "
         "expected basis points and currency a unit, well below the price"

@@ -20,6 +20,7 @@ from pytest_finbot.contracts import (
     SessionArray,
 )
 from pytest_finbot.errors import DataError
+from pytest_finbot.market.findings.steps import fit_prices
 from pytest_finbot.market.wide import read_only
 from pytest_finbot.market.window import Window
 
@@ -29,7 +30,7 @@ def fill(prices: FloatArray, policy: MissingPolicy, limit: int) -> FloatArray:
 
     ``forward_fill`` repeats the last price on at most ``limit`` sessions in a row,
     ``interpolate`` draws a line, by number of session, from the last price to the next, and
-    ``backfill`` takes the next price. Only from finite prices above zero. NaN stays where the
+    ``backfill`` takes the next price. Only from prices that can be used. NaN stays where the
     policy does not reach, and under every other policy. ``prices`` are not changed.
     """
     gone = np.isnan(prices)
@@ -45,8 +46,8 @@ def fill(prices: FloatArray, policy: MissingPolicy, limit: int) -> FloatArray:
     after = row[np.r_[opens_gap[1:], True]][gap] + 1
     last = prices[np.maximum(before, 0), column]
     following = prices[np.minimum(after, count - 1), column]
-    has_last = (before >= 0) & _fit(last)
-    has_following = (after < count) & _fit(following)
+    has_last = (before >= 0) & fit_prices(last)
+    has_following = (after < count) & fit_prices(following)
     if policy == "forward_fill":
         put, reached = last, has_last & (row - before <= limit)
     elif policy == "backfill":
@@ -58,11 +59,6 @@ def fill(prices: FloatArray, policy: MissingPolicy, limit: int) -> FloatArray:
     filled = prices.copy()
     filled[row[reached], column[reached]] = put[reached]
     return filled
-
-
-def _fit(prices: FloatArray) -> BoolArray:
-    fit: BoolArray = np.isfinite(prices) & (prices > 0.0)
-    return fit
 
 
 def apply_policy(window: Window, policy: MissingPolicy, limit: int) -> tuple[Window, MissingPrices | None]:
@@ -179,7 +175,7 @@ def _opens(
     if not gone.any():
         return opens
     before = np.full(closes.shape, np.nan)
-    before[1:] = np.where(_fit(closes[:-1]), closes[:-1], np.nan)
+    before[1:] = np.where(fit_prices(closes[:-1]), closes[:-1], np.nan)
     if policy in LOOK_AHEAD_POLICIES:
         before = np.where(np.isnan(close), fill(opens, policy, limit), before)
     else:

@@ -96,7 +96,7 @@ def closes_and_opens(bars: SymbolBars, field: str) -> tuple[FloatArray, FloatArr
         raise DataError(f"{bars.source}: no column for field '{field}'; it has {some(bars.columns, 12)}")
     if field == "close" or bars.open is None or bars.close is None:
         return closes, bars.open if field == "close" else None
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return closes, bars.open * closes / bars.close
 
 

@@ -55,8 +55,9 @@ def test_two_runs_on_one_file_are_judged_by_what_each_allows(tmp_path, slipped):
         store.load(spec)
 
 
-def test_what_is_certain_is_never_allowed(tmp_path, slipped):
-    slipped[10] = -1.0
-    with pytest.raises(DataError, match="above zero") as refused:
+@pytest.mark.parametrize(("price", "tells"), [(-1.0, "above zero"), (1e20, "between 1e-12 and 1e.15")])
+def test_what_is_certain_is_never_allowed(tmp_path, slipped, price, tells):
+    slipped[10] = price
+    with pytest.raises(DataError, match=tells) as refused:
         PriceStore().load(spec_of(tmp_path, slipped, allow=("price_slip",)))
     assert "allow" not in str(refused.value)

@@ -16,6 +16,7 @@ import numpy as np
 
 from pytest_finbot.contracts import BoolArray, DataFinding, FloatArray, IntArray
 from pytest_finbot.market.findings.rounding import ticks
+from pytest_finbot.market.findings.steps import fit_prices
 from pytest_finbot.market.findings.words import count, each
 from pytest_finbot.market.window import Window
 
@@ -36,8 +37,9 @@ def adjustment_findings(window: Window) -> Iterator[DataFinding]:
     prices = _closes(window)
     if prices is None:
         return
-    steps = _steps(window, prices)
-    implied, wrong, _ = _implied(steps, prices)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        steps = _steps(window, prices)
+        implied, wrong, _ = _implied(steps, prices)
     days = window.sessions
 
     def say(one: int) -> str:
@@ -146,26 +148,25 @@ def _steps(window: Window, prices: _Closes) -> _Steps:
     holes = np.zeros(prices.raw.shape[1], np.bool_)
     sessions, symbols = prices.raw.shape
     height = max(1, _BLOCK // max(symbols, 1))
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        for first in range(0, max(sessions - 1, 1), height):
-            part = slice(first, first + height + 1)
-            adjusted, raw = prices.adjusted[part], prices.raw[part]
-            factor = adjusted / raw
-            if not (factor.min() > 0.0 and factor.max() < np.inf):
-                holes |= ~((factor > 0.0) & (factor < np.inf)).all(axis=0)
-            off = factor[:-1] / factor[1:]
-            off -= 1.0
-            np.abs(off, out=off)
-            if np.count_nonzero(off > EXACT) * _RARE > off.size:
-                # Rounded prices step everywhere: by no more than rounding, nearly all of them.
-                rounding = prices.half_adjusted / adjusted
-                rounding += prices.half_raw / raw
-                off -= rounding[:-1]
-                off -= rounding[1:]
-            rows, columns = np.nonzero((off > EXACT) | (prices.dividends[part][1:] != 0.0))
-            far.append(
-                _Steps(first + rows + 1, first + rows, columns, prices.dividends[first + rows + 1, columns])
-            )
+    for first in range(0, max(sessions - 1, 1), height):
+        part = slice(first, first + height + 1)
+        adjusted, raw = prices.adjusted[part], prices.raw[part]
+        factor = adjusted / raw
+        if not (factor.min() > 0.0 and factor.max() < np.inf):
+            holes |= ~((factor > 0.0) & (factor < np.inf)).all(axis=0)
+        off = factor[:-1] / factor[1:]
+        off -= 1.0
+        np.abs(off, out=off)
+        if np.count_nonzero(off > EXACT) * _RARE > off.size:
+            # Rounded prices step everywhere: by no more than rounding, nearly all of them.
+            rounding = prices.half_adjusted / adjusted
+            rounding += prices.half_raw / raw
+            off -= rounding[:-1]
+            off -= rounding[1:]
+        rows, columns = np.nonzero((off > EXACT) | (prices.dividends[part][1:] != 0.0))
+        far.append(
+            _Steps(first + rows + 1, first + rows, columns, prices.dividends[first + rows + 1, columns])
+        )
     steps = _joined(far)
     if holes.any():
         regular = ~holes[steps.column]
@@ -176,8 +177,7 @@ def _steps(window: Window, prices: _Closes) -> _Steps:
 def _with_gaps(prices: _Closes, holes: BoolArray) -> Iterator[_Steps]:
     for column in np.flatnonzero(holes).tolist():
         adjusted, raw = prices.adjusted[:, column], prices.raw[:, column]
-        with np.errstate(invalid="ignore"):
-            rows = np.flatnonzero((adjusted > 0.0) & (adjusted < np.inf) & (raw > 0.0) & (raw < np.inf))
+        rows = np.flatnonzero(fit_prices(adjusted) & fit_prices(raw))
         paid = np.cumsum(prices.dividends[:, column])
         after, before = rows[1:], rows[:-1]
         yield _Steps(after, before, np.full(len(after), column), paid[after] - paid[before])

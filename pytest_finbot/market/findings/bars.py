@@ -55,7 +55,7 @@ def _raw_open(opens: FloatArray, close: FloatArray, adjusted: FloatArray | None)
     """Opens on the basis of the bars: a table has them on that of its field."""
     if adjusted is None:
         return opens
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return opens * close / adjusted
 
 
@@ -71,7 +71,7 @@ def _suspects(
     height = max(1, _BLOCK // max(symbols, 1))
     wrong = np.zeros(symbols, np.bool_)
     up, down = 1.0 + ROUNDING, 1.0 - ROUNDING
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for first in range(0, sessions, height):
             part = slice(first, first + height)
             top, bottom = high[part] * up, low[part] * down

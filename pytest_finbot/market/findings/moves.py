@@ -45,6 +45,8 @@ _DRIFT, _MOST_DRIFT = 3.0, 0.3
 """… and more by that many usual moves over the sessions between, up to that fraction."""
 _APART, _SURELY_APART = 1.5, 2.0
 _OUTLIER = 20.0
+_IN_PERCENT = 100.0
+"""A step beyond so many times is told as that, not in percent."""
 _LIKE_SPLIT = 10.0
 """Times the median move: a step that is less is one of the symbol's own, whatever its ratio."""
 
@@ -86,7 +88,7 @@ class Moves:
     def _stated(self, splits: FloatArray) -> Iterator[DataFinding]:
         steps = self._steps
         units = splits[steps.after, steps.column]
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             by_split = (units != 1.0) & (_apart(steps.ratio * units) < np.sqrt(_apart(steps.ratio)))
         if self._adjusted:
 
@@ -262,7 +264,9 @@ class Moves:
         far = _apart(steps.ratio) - 1.0 > usual
 
         def say(one: int) -> str:
-            return f"{100.0 * (steps.ratio[one] - 1.0):+.1f} % on {self._day(one)}"
+            ratio = steps.ratio[one]
+            move = f"{100.0 * (ratio - 1.0):+.1f} %" if ratio < _IN_PERCENT else _times(ratio)
+            return f"{move} on {self._day(one)}"
 
         yield from self._by_symbol("jump", "odd", "moves far beyond its usual ones", np.flatnonzero(far), say)
 

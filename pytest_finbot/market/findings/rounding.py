@@ -58,9 +58,10 @@ def _ticks(prices: FloatArray) -> FloatArray:
     tick = np.zeros(prices.shape[1])
     left = np.arange(prices.shape[1])
     for decimals in range(MOST_DECIMALS + 1):
-        whole = prices[:, left] * 10.0**decimals
-        # Doubles, and floats of 32 bits, that are nearest to a decimal are that near to it.
-        rounded = ~(np.abs(whole - np.rint(whole)) > 1e-6 + 1e-7 * np.abs(whole)).any(axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            whole = prices[:, left] * 10.0**decimals
+            # Doubles, and floats of 32 bits, that are nearest to a decimal are that near to it.
+            rounded = ~(np.abs(whole - np.rint(whole)) > 1e-6 + 1e-7 * np.abs(whole)).any(axis=0)
         tick[left[rounded]] = 10.0**-decimals
         left = left[~rounded]
         if not len(left):

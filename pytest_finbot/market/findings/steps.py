@@ -11,6 +11,8 @@ from pytest_finbot.contracts import BoolArray, FloatArray, IntArray
 
 FAR = 1.25
 """A price that is so many times that of the session before, or less than its inverse, steps far."""
+LEAST, MOST = 1e-12, 1e15
+"""No price lies outside of these (currency); sums and quotients of what lies within are numbers."""
 STANDS = 5
 """Equal closes in a row that are worth a look."""
 
@@ -44,7 +46,7 @@ class Steps:
 class Scan:
     """What a pass over prices [T, N] found.
 
-    ``fit`` [T, N]: finite and above zero; ``None`` where all are. ``own`` [T, N]: fit, and the
+    ``fit`` [T, N]: from :data:`LEAST` to :data:`MOST`; ``None`` where all are. ``own`` [T, N]: fit, and the
     file's own rather than filled in; ``None`` where all are. ``still`` are columns that may hold
     :data:`STANDS` equal closes in a row.
     """
@@ -71,14 +73,14 @@ def scan(prices: FloatArray, observed: BoolArray | None) -> Scan:
     sound = True
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         for first, block in _blocks(prices):
-            # A NaN is the smallest and the largest, and neither above zero nor below infinity.
-            sound = sound and bool(block.min() > 0.0 and block.max() < np.inf)
+            # A NaN is the smallest and the largest, and within no bounds.
+            sound = sound and bool(block.min() >= LEAST and block.max() <= MOST)
             ratio = block[1:] / block[:-1]
             if not (ratio.size == 0 or (ratio.min() >= 1.0 / FAR and ratio.max() <= FAR)):
                 rows, columns = np.nonzero((ratio > FAR) | (ratio < 1.0 / FAR))
                 far.append((first, rows, columns, ratio[rows, columns]))
             np.equal(block[1:], block[:-1], out=equal[first : first + len(block) - 1])
-    fit: BoolArray | None = None if sound else np.isfinite(prices) & (prices > 0.0)
+    fit: BoolArray | None = None if sound else fit_prices(prices)
     own: BoolArray | None = fit
     if observed is not None and not observed.all():
         own = _both(observed, fit)
@@ -87,6 +89,12 @@ def scan(prices: FloatArray, observed: BoolArray | None) -> Scan:
         holes: BoolArray = ~np.logical_and.reduce(own, axis=0)
         steps, still = _without_holes(prices, own, holes, steps, still)
     return Scan(prices, fit, own, steps, still)
+
+
+def fit_prices(prices: FloatArray) -> BoolArray:
+    """Which of ``prices`` can be used: neither missing nor outside of :data:`LEAST` to :data:`MOST`."""
+    fit: BoolArray = (prices >= LEAST) & (prices <= MOST)
+    return fit
 
 
 def _both(one: BoolArray, other: BoolArray | None) -> BoolArray:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pytest_finbot.contracts import BoolArray, DataFinding, FloatArray
+from pytest_finbot.market.findings.steps import LEAST, MOST, fit_prices
 from pytest_finbot.market.findings.words import at, count
 from pytest_finbot.market.table_file import some
 from pytest_finbot.market.window import Window
@@ -15,7 +16,7 @@ from pytest_finbot.market.window import Window
 def unpriced(
     window: Window, prices: FloatArray, history: FloatArray, field: str, fit: BoolArray
 ) -> Iterator[DataFinding]:
-    """Every price of ``prices`` [T, N] that is missing, infinite, zero or below.
+    """Every price of ``prices`` [T, N] that is missing, infinite, zero or below, or absurd.
 
     ``history`` is the whole column that ``prices`` was cut from; ``fit`` [T, N] says which
     prices can be used. A symbol lists and delists on the day of its first and last price.
@@ -85,11 +86,15 @@ class _OfSymbol:
         for kind, wrong in (
             ("zero_price", self._prices == 0.0),
             ("negative_price", (self._prices < 0.0) & np.isfinite(self._prices)),
+            ("absurd_price", (self._prices > 0.0) & np.isfinite(self._prices) & ~fit_prices(self._prices)),
         ):
             rows = np.flatnonzero(wrong)
             if len(rows):
                 where = some(f"{self._prices[row]} on {sessions[row]}" for row in rows)
-                message = f"prices have to be above zero: {where}"
+                expected = (
+                    f"lie between {LEAST:g} and {MOST:g}" if kind == "absurd_price" else "be above zero"
+                )
+                message = f"prices have to {expected}: {where}"
                 yield self._found(kind, message, int(rows[0]), len(rows))
 
     def _elsewhere(self) -> str:
