@@ -16,6 +16,7 @@ from pytest_finbot.market.findings.moves import Moves
 from pytest_finbot.market.findings.repeats import repeat_findings
 from pytest_finbot.market.findings.rounding import rounding_findings
 from pytest_finbot.market.findings.stale import stale_findings
+from pytest_finbot.market.findings.stated import bad_splits, possible_splits
 from pytest_finbot.market.findings.steps import scan
 from pytest_finbot.market.findings.unpriced import opens_put_in, unpriced
 from pytest_finbot.market.window import Window, immutable, window_of
@@ -102,6 +103,7 @@ def findings_of(
     found = [*date_findings(window, calendar), *_of_prices(window, window.table.close, window.table.field)]
     if opens and window.table.open is not None:
         found += _of_opens(window, window.table.open)
+    found += _of_splits(window, booked)
     found += bar_findings(window)
     found += adjustment_findings(window)
     found += booked_findings(window, booked)
@@ -136,8 +138,20 @@ def _of_opens(window: Window, values: FloatArray) -> Iterator[DataFinding]:
         yield from Moves(window, scanned, "open", _splits(window), adjusted=adjusted, odd=False).findings()
 
 
+def _of_splits(window: Window, booked: Booked | None) -> Iterator[DataFinding]:
+    """Stated splits that cannot be; those that a run books are held against its books elsewhere."""
+    if booked is None:
+        splits = None if window.table.splits is None else window.part(window.table.splits)
+    else:
+        splits = booked.splits_left
+    if splits is not None:
+        yield from bad_splits(window, splits)
+
+
 def _splits(window: Window) -> FloatArray | None:
-    return None if window.table.splits is None else window.part(window.table.splits)
+    if window.table.splits is None:
+        return None
+    return possible_splits(window.part(window.table.splits))
 
 
 def _sorted(found: Sequence[DataFinding], symbols: Sequence[str]) -> tuple[DataFinding, ...]:

@@ -169,6 +169,21 @@ def test_a_split_that_a_run_does_not_book_is_an_error_of_that_run(folder):
     assert asked("AAA.csv")["errors"] == 0, "a file without a run books nothing"
 
 
+@pytest.mark.parametrize("ratio", [-2.0, "inf"])
+def test_a_stated_split_that_cannot_be_is_an_error_whoever_books_it(folder, ratio):
+    closes = [(2, 20, 0), (3, 20.2, 0), (6, 20.1, ratio), (7, 20.3, 0), (8, 19.9, 0), (9, 10, 2)]
+    rows = "".join(f"2020-01-{day:02},{p},{p},{p},{p},{split}\n" for day, p, split in closes)
+    (folder / "AAA.csv").write_text("Date,Open,High,Low,Close,Stock Splits\n" + rows)
+    (source,) = asked("AAA.csv", status=1)["sources"]
+    assert kinds(source) == [("error", "actions", "AAA", "2020-01-06")]
+    assert source["actions"][0]["number"] == 1
+    head = HEAD.replace("prices.csv", "AAA.csv").replace("[AAA, BBB]", "[AAA]")
+    (folder / "finbot.yaml").write_text(head + "  - {id: a}\n  - {id: b, splits: from_prices}\n")
+    for source in asked("finbot.yaml", status=1)["sources"]:
+        assert ("error", "actions", "AAA", "2020-01-06") in kinds(source)
+        assert f"split of {float(ratio)} on 2020-01-06" in source["findings"][0]["message"]
+
+
 def test_an_error_is_told_with_symbol_and_day_where_a_run_would_be_refused(folder):
     (folder / "prices.csv").write_text(PRICES.replace("11,22", "0,22").replace("2020-01-06", "2020-01-05"))
     file = batch(folder, "{id: a}", "{id: b, symbols: [BBB]}")

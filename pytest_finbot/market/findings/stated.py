@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from pytest_finbot.contracts import DataFinding, FloatArray, IntArray
+from pytest_finbot.contracts import BoolArray, DataFinding, FloatArray, IntArray
 from pytest_finbot.market.findings.booked import shown_by_adjusted
+from pytest_finbot.market.findings.steps import MOST
 from pytest_finbot.market.findings.words import count
 from pytest_finbot.market.window import Window
 
@@ -66,6 +69,29 @@ def stated_actions(window: Window, findings: tuple[DataFinding, ...]) -> tuple[S
     return tuple(told)
 
 
+def bad_splits(window: Window, splits: FloatArray) -> Iterator[DataFinding]:
+    """Stated ``splits`` [T, N] that no number of units can be: not finite, or not above zero (error)."""
+    rows, columns = np.nonzero(~_can_be(splits))
+    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+        symbol, day = window.symbols[column], str(window.sessions[row])
+        message = (
+            f"{symbol}: split of {splits[row, column]} on {day}; expected the number of units for each one "
+            "before, above zero"
+        )
+        yield DataFinding("actions", "error", message, symbol, day)
+
+
+def possible_splits(splits: FloatArray) -> FloatArray:
+    """``splits`` [T, N] with 1, which is none, for those of :func:`bad_splits`."""
+    can_be = _can_be(splits)
+    return splits if can_be.all() else np.where(can_be, splits, 1.0)
+
+
+def _can_be(splits: FloatArray) -> BoolArray:
+    can_be: BoolArray = (splits > 0.0) & (splits < np.inf)
+    return can_be
+
+
 def _of_raw(shown: tuple[int, int] | None) -> Contained:
     """What adjusted closes show of a symbol's dividends: how many close contains, and leaves out."""
     contains, leaves = shown or (0, 0)
@@ -91,17 +117,19 @@ def _dividends(window: Window, symbol: str, paid: FloatArray, contained: Contain
             "none": f"{field} leaves them out",
             "unknown": f"whether {field} contains them cannot be told: the file has no close beside it",
         }[contained]
-    total = float(np.sum(paid[rows]))
+    # An amount that cannot be is counted, and adds nothing.
+    total = float(np.sum(paid[rows], where=np.abs(paid[rows]) <= MOST))
     return _told(window, symbol, "dividends", rows, total, contained, f", {total:.6g} a unit; {relation}")
 
 
 def _splits(window: Window, symbol: str, units: FloatArray, close: FloatArray) -> StatedActions:
-    field, rows = window.table.field, np.flatnonzero(units != 1.0)
+    field, rows = window.table.field, np.flatnonzero((units != 1.0) & _can_be(units))
     # The first session has no step.
     seen = rows[rows > 0]
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         step = close[seen] / close[seen - 1]
         by_split = np.abs(1.0 - step * units[seen]) < np.abs(1.0 - step)
+        total = min(float(np.prod(units[rows])), sys.float_info.max)
     stepping = int(np.sum(by_split))
     contained: Contained = "all" if not stepping else "none" if stepping == len(seen) else "some"
     relation = {
@@ -109,7 +137,7 @@ def _splits(window: Window, symbol: str, units: FloatArray, close: FloatArray) -
         "some": f"{field} steps by {stepping:,} of them and is adjusted for the others",
         "none": f"{field} steps by them: a run needs splits: from_prices",
     }[contained]
-    return _told(window, symbol, "splits", rows, float(np.prod(units[rows])), contained, f"; {relation}")
+    return _told(window, symbol, "splits", rows, total, contained, f"; {relation}")
 
 
 def _told(
