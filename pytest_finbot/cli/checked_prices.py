@@ -9,6 +9,8 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import click
+
 from pytest_finbot.cli.telling import short
 
 if TYPE_CHECKING:
@@ -89,6 +91,8 @@ def of_files(
             continue
         of_wide = symbols if not file.is_dir() else None
         for table in tables_of(one, content, of_wide, field):
+            if not file.is_dir():
+                _require_prices(table, asked)
             yield _of_table(table, asked)
 
 
@@ -112,15 +116,26 @@ def _refusal(kind: str, error: Exception) -> DataFinding:
     return DataFinding(kind, "error", str(error))
 
 
+def _require_prices(table: PriceTable, asked: Asked) -> None:
+    """Refuse a window that lies beyond all there is: of a folder only some files may end before it."""
+    from pytest_finbot.market.findings.dates import whole_range
+
+    first, last = whole_range(table)
+    if asked.start is not None and asked.start > last:
+        raise click.UsageError(f"--from {asked.start} is after the last session, {last}")
+    if asked.end is not None and asked.end < first:
+        raise click.UsageError(f"--to {asked.end} is before the first session, {first}")
+
+
 def _of_table(table: PriceTable, asked: Asked) -> Checked:
     from pytest_finbot.market.findings.dates import whole_range
     from pytest_finbot.market.findings.stated import stated_actions
     from pytest_finbot.market.quality import findings_of, window_of
 
     first, last = whole_range(table)
-    start, end = asked.start or first, asked.end or last
+    start, end = asked.start or min(first, asked.end or first), asked.end or max(last, asked.start or last)
     window = window_of(table, table.symbols, start, end)
-    findings = findings_of(window, asked.calendar, opens=False)
+    findings = findings_of(window, asked.calendar, opens=None)
     if asked.start is None and asked.end is None:
         findings = _without_listings(findings)
     return Checked(

@@ -90,19 +90,21 @@ def _with_way_out(one: DataFinding) -> str:
 
 
 def findings_of(
-    window: Window, calendar: str | None, *, opens: bool, booked: Booked | None = None
+    window: Window, calendar: str | None, *, opens: bool | None, booked: Booked | None = None
 ) -> tuple[DataFinding, ...]:
     """Everything wrong or odd about a window: errors first, dates before symbols, then by day.
 
-    Prices that were filled in are neither stale nor moves. ``booked`` is what a run's books take;
+    Prices that were filled in are neither stale nor moves. ``opens``: whether the run fills at them;
+    ``None`` where no run says, and what is wrong about them is odd. ``booked`` is what a run's books take;
     without a run, what the files state is held against the prices, and no more than odd. Raises
     ParameterError for an unknown calendar, DataError for one whose holidays are not recorded for the window.
     """
     if window.first == window.last:
         return (no_session(window),)
     found = [*date_findings(window, calendar), *_of_prices(window, window.table.close, window.table.field)]
-    if opens and window.table.open is not None:
-        found += _of_opens(window, window.table.open)
+    if opens is not False and window.table.open is not None:
+        of_opens = _of_opens(window, window.table.open)
+        found += of_opens if opens else _of_no_run(of_opens, found)
     found += _of_splits(window, booked)
     found += bar_findings(window)
     found += adjustment_findings(window)
@@ -136,6 +138,18 @@ def _of_opens(window: Window, values: FloatArray) -> Iterator[DataFinding]:
     if len(scanned.steps):
         adjusted = window.table.field == "adj_close"
         yield from Moves(window, scanned, "open", _splits(window), adjusted=adjusted, odd=False).findings()
+
+
+def _of_no_run(of_opens: Iterator[DataFinding], of_closes: Sequence[DataFinding]) -> list[DataFinding]:
+    """``of_opens`` as odd: a run may not fill at them. What is missing beside its close is told there."""
+    known = {(one.kind, one.symbol, one.session, one.count) for one in of_closes}
+    return [
+        dataclasses.replace(
+            one, severity="odd", message=f"{one.message}; a run that fills at opens would be refused"
+        )
+        for one in of_opens
+        if (one.kind, one.symbol, one.session, one.count) not in known
+    ]
 
 
 def _of_splits(window: Window, booked: Booked | None) -> Iterator[DataFinding]:
