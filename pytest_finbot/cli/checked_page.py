@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from pytest_finbot.cli.show import NOTHING, Page, say_json, shown
+from pytest_finbot.cli.show import NOTHING, Page, counted, say_json, shown
 from pytest_finbot.cli.telling import short
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def tell(checked: Sequence[Checked], *, pager: bool) -> None:
         _tell_once(page, checked)
     page.line()
     errors, odd = (sum(one.count(severity) for one in checked) for severity in ("error", "odd"))
-    page.line(f"{errors:,} errors, {odd:,} odd", "red" if errors else "green")
+    page.line(f"{counted(errors, 'error')}, {odd:,} odd", "red" if errors else "green")
     page.show()
 
 
@@ -108,7 +108,8 @@ def _lines(checked: Checked) -> Iterator[tuple[str, str | None]]:
     filled = checked.filled
     if filled is not None and (filled.filled or filled.dropped):
         prices = sum(filled.filled.values())
-        what = f"{prices:,} prices filled in" if prices else f"{len(filled.dropped):,} sessions left out"
+        left_out = f"{counted(len(filled.dropped), 'session')} left out"
+        what = f"{counted(prices, 'price')} filled in" if prices else left_out
         ahead = ", looking ahead" if filled.look_ahead else ""
         yield f"data.missing: {filled.policy}{ahead}: {what}, the first on {filled.first}", None
     for action in () if checked.runs else checked.actions:

@@ -52,7 +52,9 @@ def check(
     list late or delist are then no error, for that is for a run's own window to say.
 
     Errors make prices unfit to trade on, and are refused by a run. What is odd is reported, and
-    stops nothing. The exit status is 0 without errors, 1 with some, 4 where FILE cannot be used.
+    stops nothing. The exit status is 0 without errors and 1 with some, of which prices that are there
+    and cannot be read are one; 4 where FILE is not there, is neither a batch file nor prices, or is a
+    batch file that is wrong.
     """
     is_batch = file.suffix.lower() in _BATCH_FILES and not file.is_dir()
     given = {"--field": field, "--calendar": calendar, "--symbols": symbols, "--from": start, "--to": end}
@@ -63,8 +65,11 @@ def check(
     if start is not None and end is not None and end < start:
         raise click.UsageError(f"--to {end.date()} is before --from {start.date()}")
     _require_calendar(calendar)
+    from pytest_finbot.market.table_file import require_regular
+
     with told():
         if is_batch:
+            require_regular(file)
             checked = list(of_batch(file, registry))
         else:
             asked = Asked(calendar, start.date() if start else None, end.date() if end else None)

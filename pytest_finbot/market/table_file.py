@@ -77,8 +77,16 @@ def require_exists(path: Path, setting: str) -> None:
     """Raise DataError, naming a near neighbour, unless ``path`` is there."""
     if path.exists():
         return
+    if path.is_symlink():
+        raise DataError(f"{path}: a link to {os.readlink(path)}, which is not there ({setting})")
     near = did_you_mean(path.name, os.listdir(path.parent)) if path.parent.is_dir() else ""
     raise DataError(f"{path}: no such file or folder ({setting}){near}")
+
+
+def require_regular(path: Path) -> None:
+    """Raise DataError for a pipe or a device: reading one may wait for ever. A folder is neither."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise DataError(f"{path}: not a regular file, but a pipe, a socket or a device")
 
 
 def some(items: Iterable[str], limit: int = NAMED_AT_MOST) -> str:
@@ -94,6 +102,7 @@ def read_table_file(path: Path) -> TableFile:
     if suffix is None:
         raise DataError(f"{path}: cannot read this kind of file; expected .csv, .csv.gz or .parquet")
     try:
+        require_regular(path)
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such file") from error

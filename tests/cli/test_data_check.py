@@ -207,7 +207,7 @@ def test_what_a_policy_fills_in_is_said(folder):
     refused, filled = asked(file, status=1)["sources"]
     assert kinds(refused) == [("error", "missing_price", "BBB", "2020-01-07")]
     assert (filled["errors"], filled["filled"]["filled"]) == (0, {"BBB": 1})
-    assert "backfill, looking ahead: 1 prices filled in, the first on 2020-01-07" in ask(file)[1]
+    assert "backfill, looking ahead: 1 price filled in, the first on 2020-01-07" in ask(file)[1]
 
 
 def test_a_file_with_a_session_twice_is_an_error_of_the_prices(folder):
@@ -277,6 +277,11 @@ def test_a_broken_file_of_a_folder_leaves_the_others_checked(folder):
         (["prices.csv", "--calendar", "XNYX"], 2, "did you mean 'XNYS'"),
         (["prices.csv", "--field", "open"], 2, "adj_close"),
         (["prices.csv", "--from", "2020-01-09", "--to", "2020-01-02"], 2, "is before"),
+        (["prices.csv", "--from", "2021-01-01"], 2, "after the last session, 2020-01-09"),
+        (["prices.csv", "--to", "2019-12-31"], 2, "before the first session, 2020-01-02"),
+        (["link.csv"], 4, "link.csv: a link to nowhere.csv, which is not there (FILE)\n"),
+        (["pipe.csv"], 4, "not a regular file"),
+        (["pipe.yaml"], 4, "not a regular file"),
         (["prices.csv", "--from", "yesterday"], 2, "yesterday"),
         (["finbot.yaml", "--calendar", "XNYS"], 2, "--calendar is for price files"),
         (["finbot.yaml", "--from", "2020-01-02"], 2, "--from is for price files"),
@@ -284,10 +289,57 @@ def test_a_broken_file_of_a_folder_leaves_the_others_checked(folder):
 )
 def test_a_call_that_cannot_be_answered_says_why(folder, words, status, tells):
     batch(folder, "{id: a}")
+    (folder / "link.csv").symlink_to("nowhere.csv")
+    for pipe in ("pipe.csv", "pipe.yaml"):
+        os.mkfifo(folder / pipe)
     (folder / "prices.txt").write_text(PRICES)
     code, out, err = ask(*words)
     assert (code, out) == (status, "")
     assert tells in err
+
+
+@pytest.mark.parametrize("broken", ["Date,AAA\n2020-01-02,ten\n", ""])
+def test_prices_that_are_there_and_cannot_be_read_are_an_error_found(folder, broken):
+    (folder / "prices.csv").write_text(broken)
+    document = asked("prices.csv", status=1)
+    assert [one["kind"] for one in document["sources"][0]["findings"]] == ["unreadable"]
+    assert "\n1 error, 0 odd\n" in ask("prices.csv")[1]
+    assert "prices that are there and cannot be read are one" in " ".join(ask("--help")[1].split())
+
+
+def test_in_a_folder_a_file_may_end_before_what_is_asked_for(folder):
+    prices = folder / "bars"
+    prices.mkdir()
+    bars = "Date,Open,High,Low,Close\n2020-01-02,1,2,1,1\n2020-01-03,1,2,1,2\n"
+    (prices / "AAA.csv").write_text(bars)
+    (prices / "BBB.csv").write_text(bars + "2020-01-06,2,2,1,2\n")
+    gone, there = asked(prices, "--from", "2020-01-06", status=1)["sources"]
+    assert (gone["start"], gone["end"], gone["errors"]) == ("2020-01-06", "2020-01-06", 1)
+    assert "the prices are from 2020-01-02 to 2020-01-03" in gone["findings"][0]["message"]
+    assert there["errors"] == 0
+    os.mkfifo(prices / "CCC.csv")
+    assert "not a regular file" in asked(prices, status=1)["sources"][2]["findings"][0]["message"]
+
+
+def test_opens_that_a_run_would_be_refused_for_are_odd_where_no_run_says(folder):
+    closes = [(2, 20), (3, 20.2), (6, 20.1), (7, 20.3), (8, ""), (9, 19.9)]
+    rows = "".join(f"2020-01-{day:02},{0 if p else ''},{p},{p},{p}\n" for day, p in closes)
+    (folder / "AAA.csv").write_text("Date,Open,High,Low,Close\n" + rows)
+    (source,) = asked("AAA.csv", status=1)["sources"]
+    assert kinds(source) == [
+        ("error", "missing_price", "AAA", "2020-01-08"),
+        ("odd", "zero_price", "AAA", "2020-01-02"),
+    ], "an open without a close beside it is told once"
+    message = source["findings"][1]["message"]
+    assert message.startswith("AAA (open): prices have to be above zero: 0.0 on 2020-01-02")
+    assert message.endswith("a run that fills at opens would be refused")
+    head = (
+        HEAD.replace("prices.csv", "AAA.csv")
+        .replace("[AAA, BBB]", "[AAA]")
+        .replace("2020-01-09", "2020-01-07")
+    )
+    (folder / "finbot.yaml").write_text(head + "  - {id: a}\n  - {id: b, fill: next_open}\n")
+    assert [one["errors"] for one in asked("finbot.yaml", status=1)["sources"]] == [0, 1]
 
 
 # ------------------------------------------------------------------------------------ real prices

@@ -17,7 +17,14 @@ from pytest_finbot.market.ohlcv import (
     symbol_files,
 )
 from pytest_finbot.market.prices import PriceTable, prices_of_bars, prices_of_wide, require_symbols
-from pytest_finbot.market.table_file import SUFFIXES, read_table_file, require_exists, stem_of, suffix_of
+from pytest_finbot.market.table_file import (
+    SUFFIXES,
+    read_table_file,
+    require_exists,
+    require_regular,
+    stem_of,
+    suffix_of,
+)
 from pytest_finbot.market.wide import WideTable, wide_table
 
 Field = Literal["close", "adj_close"]
@@ -42,6 +49,7 @@ def price_files(path: Path, symbols: Sequence[str] | None) -> tuple[PriceFile, .
     Raises DataError where there is no such file, or are two for one symbol.
     """
     require_exists(path, "FILE")
+    require_regular(path)
     if not path.is_dir():
         if suffix_of(path.name) is None:
             raise DataError(
