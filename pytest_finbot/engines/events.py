@@ -50,7 +50,7 @@ class Events:
     @classmethod
     def of(cls, spec: RunSpec, market: MarketData, multiplier: FloatArray | None) -> Events:
         """Those of ``spec`` and ``market``; raises ParameterError for a flow on no session."""
-        flows = _flows(spec, market.sessions)
+        flows = _flows(spec, market)
         dividends = _unless_all(market.dividends, 0.0)
         splits = _unless_all(market.splits, 1.0)
         happens = np.zeros(len(market.sessions), np.bool_)
@@ -167,14 +167,24 @@ class EventBook:
         ]
 
 
-def _flows(spec: RunSpec, sessions: SessionArray) -> FloatArray | None:
+def _flows(spec: RunSpec, market: MarketData) -> FloatArray | None:
     """Flows by session [T] (currency), those of one day added up; ``None`` where there are none."""
     if not spec.flows:
         return None
+    sessions = market.sessions
+    dropped = () if market.missing is None else market.missing.dropped
     flows = np.zeros(len(sessions))
     for flow in spec.flows:
         day = np.datetime64(flow.date, "D")
         row = int(np.searchsorted(sessions, day))
+        if str(day) in dropped:
+            near = (
+                f"the next one is {sessions[row]}" if row < len(sessions) else f"the last is {sessions[-1]}"
+            )
+            raise ParameterError(
+                f"flows: {day} is a session that data.missing: drop left out, as a symbol has no close on it; "
+                f"expected one that is kept: {near}"
+            )
         if row == len(sessions):
             raise ParameterError(
                 f"flows: {day} is after the run's last session {sessions[-1]}, expected a session of the run"

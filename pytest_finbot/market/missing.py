@@ -81,8 +81,29 @@ def apply_policy(window: Window, policy: MissingPolicy, limit: int) -> tuple[Win
     return _without_gaps(window, gone) if gone.any() else (window, MissingPrices(policy, {}))
 
 
-def not_reached(window: Window, policy: MissingPolicy, limit: int) -> str | None:
-    """Why ``policy`` did not put every price of ``window`` right, in a line; ``None`` where it did."""
+def not_reached(window: Window, policy: MissingPolicy, limit: int, *, opens: bool = False) -> tuple[str, ...]:
+    """Why ``policy`` did not put every price of ``window`` right, in lines; none where it did.
+
+    ``opens`` says that the run fills at them, and needs them too.
+    """
+    of_opens = _opens_not_reached(window, policy) if opens else None
+    return tuple(line for line in (_closes_not_reached(window, policy, limit), of_opens) if line is not None)
+
+
+def _opens_not_reached(window: Window, policy: MissingPolicy) -> str | None:
+    opens, close = window.table.open, window.part(window.table.close)
+    if opens is None or policy not in ("error", "drop"):
+        return None
+    if not (np.isnan(window.part(opens)) & ~np.isnan(close)).any():
+        return None
+    left_out = "drop looks at closes, and leaves out no session that lacks an open alone"
+    put_in = "forward_fill puts in the close of the session before"
+    if policy == "drop":
+        return f"data.missing: {left_out}; {put_in}"
+    return f"data.missing: error puts in no open; {put_in}; {left_out}"
+
+
+def _closes_not_reached(window: Window, policy: MissingPolicy, limit: int) -> str | None:
     dropped = window.table.dropped
     if policy == "drop" and dropped is not None:
         return f"data.missing: drop left out {_sessions(len(dropped))}, from {dropped[0]} to {dropped[-1]}"

@@ -323,10 +323,13 @@ def _checked(spec: RunSpec, window: Window, whole: Window, actions: Actions) -> 
             allow=spec.data.allow,
         )
     except UnfitPricesError as error:
-        limits = not_reached(window, spec.data.missing, spec.data.missing_limit)
-        if limits is None:
+        limits = not_reached(
+            window, spec.data.missing, spec.data.missing_limit, opens=spec.fill == "next_open"
+        )
+        if not limits:
             raise
-        raise UnfitPricesError(f"{error}\n  {limits}", error.findings) from error
+        told = "".join(f"\n  {line}" for line in limits)
+        raise UnfitPricesError(f"{error}{told}", error.findings) from error
 
 
 def _panel_path(spec: RunSpec, factors: tuple[str, ...]) -> Path | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from datetime import date
 
 import numpy as np
 import pandas as pd
@@ -10,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from hypothesis.extra.numpy import arrays
 
-from pytest_finbot.contracts import MissingPrices
-from pytest_finbot.errors import DataError
+from pytest_finbot.contracts import Flow, MissingPrices
+from pytest_finbot.engines.events import Events
+from pytest_finbot.errors import DataError, ParameterError
 from pytest_finbot.market.missing import apply_policy, fill
 from pytest_finbot.market.prices import PriceTable
 from pytest_finbot.market.window import window_of
@@ -155,6 +157,21 @@ def test_dropped_sessions_are_named_and_not_missing_from_the_calendar(with_polic
     assert market.observed is None
 
 
+@pytest.mark.parametrize(
+    ("gap", "tells"),
+    [
+        ("2020-01-08", "expected one that is kept: the next one is 2020-01-09"),
+        ("2020-01-10", "the last is 2020-01-09"),
+    ],
+)
+def test_a_flow_of_a_session_that_was_dropped_says_what_left_it_out(a_run, store, wide, gap, tells):
+    run = a_run(wide({(gap, "KO"): None}), flows=(Flow(date.fromisoformat(gap), 100.0),))
+    run = dataclasses.replace(run, data=dataclasses.replace(run.data, missing="drop"))
+    with pytest.raises(ParameterError, match=f"{gap} is a session that data.missing: drop left out") as error:
+        Events.of(run, store.load(run), None)
+    assert tells in str(error.value)
+
+
 def test_a_session_that_the_file_lacks_is_missing_under_drop_too(with_policy, wide):
     path = wide({("2020-01-07", "KO"): None}, drop=["2020-01-08"])
     with pytest.raises(DataError, match="1 session of XNYS missing: 2020-01-08") as error:
@@ -254,8 +271,10 @@ def test_an_open_filled_forward_is_the_close_before_it_and_never_the_open_before
 @pytest.mark.parametrize("policy", FILLING)
 def test_an_open_that_alone_is_missing_is_put_in_by_a_policy_only_and_told(at_opens, policy):
     for without in ("error", "drop"):
-        with pytest.raises(DataError, match=r"KO \(open\): no price on 1 session: 2020-01-08"):
+        with pytest.raises(DataError, match=r"KO \(open\): no price on 1 session: 2020-01-08") as error:
             at_opens(without, no_open=[8])
+        assert "drop looks at closes" in str(error.value)
+        assert "forward_fill puts in the close of the session before" in str(error.value)
     market = at_opens(policy, no_open=[8])
     assert market.open[:, 1].tolist() == [50.0, 51.0, 51.5, 53.0, 54.0]
     (odd,) = market.odd
