@@ -182,8 +182,8 @@ def _flows(spec: RunSpec, market: MarketData) -> FloatArray | None:
                 f"the next one is {sessions[row]}" if row < len(sessions) else f"the last is {sessions[-1]}"
             )
             raise ParameterError(
-                f"flows: {day} is a session that data.missing: drop left out, as a symbol has no close on it; "
-                f"expected one that is kept: {near}"
+                f"flows: {day} is a session that data.missing: drop left out, as a symbol has no close "
+                f"on it; expected one that is kept: {near}"
             )
         if row == len(sessions):
             raise ParameterError(

@@ -51,6 +51,7 @@ def check_window(
     opens: bool,
     booked: Booked,
     allow: Collection[PresumedFault] = (),
+    is_part: bool = False,
 ) -> tuple[DataFinding, ...]:
     """What is odd about a window. Raise one UnfitPricesError with every reason not to trade on it.
 
@@ -59,9 +60,10 @@ def check_window(
     calendar's sessions, no more and no fewer, or without a calendar by sessions within 7
     days of either end. What is ``booked`` has to be left out of the closes, and what they leave
     out to be booked. Prices must not show any of the faults of :mod:`findings`; those that are
-    told by a pattern can be allowed, and are odd then.
+    told by a pattern can be allowed, and are odd then. What is allowed and not there is odd too, but
+    where the window ``is_part`` of a longer run, another part of which may have it.
     """
-    found = allowed(findings_of(window, calendar, opens=opens, booked=booked), allow)
+    found = allowed(findings_of(window, calendar, opens=opens, booked=booked), allow, is_part=is_part)
     problems = [_with_way_out(one) for one in found if one.severity == "error"]
     if not problems:
         return found
@@ -74,12 +76,27 @@ def check_window(
     )
 
 
-def allowed(found: tuple[DataFinding, ...], allow: Collection[PresumedFault]) -> tuple[DataFinding, ...]:
-    """``found`` with faults of the kinds in ``allow`` as odd ones, which come last."""
-    if not allow or not any(one.kind in allow for one in found):
+def allowed(
+    found: tuple[DataFinding, ...], allow: Collection[PresumedFault], *, is_part: bool
+) -> tuple[DataFinding, ...]:
+    """``found`` with faults of the kinds in ``allow`` as odd ones, which come last.
+
+    An excuse without its fault would hide the next one: unless the window ``is_part`` of a longer
+    run, it is told, before all else that is odd.
+    """
+    if not allow:
         return found
+    needed = {one.kind for one in found if one.severity == "error"}
     told = [dataclasses.replace(one, severity="odd") if one.kind in allow else one for one in found]
-    return tuple(sorted(told, key=lambda one: one.severity != "error"))
+    unused = [] if is_part else [_unused(kind, found) for kind in sorted(allow) if kind not in needed]
+    return tuple(sorted([*unused, *told], key=lambda one: one.severity != "error"))
+
+
+def _unused(kind: PresumedFault, found: Sequence[DataFinding]) -> DataFinding:
+    odd = any(one.kind == kind for one in found)
+    why = "what is found of that kind is no more than odd" if odd else "nothing of that kind is found"
+    message = f"data.allow: {kind} allows nothing: {why} in these prices; take it out, or it hides the next"
+    return DataFinding("allow_unused", "odd", message)
 
 
 def _with_way_out(one: DataFinding) -> str:

@@ -321,6 +321,7 @@ def _checked(spec: RunSpec, window: Window, whole: Window, actions: Actions) -> 
             opens=spec.fill == "next_open",
             booked=booked_of(actions, window, whole),
             allow=spec.data.allow,
+            is_part=spec.part is not None,
         )
     except UnfitPricesError as error:
         limits = not_reached(
