@@ -56,6 +56,8 @@ def check(
     and cannot be read are one; 4 where FILE is not there, is neither a batch file nor prices, or is a
     batch file that is wrong.
     """
+    from pytest_finbot.market.table_file import require_regular
+
     is_batch = file.suffix.lower() in _BATCH_FILES and not file.is_dir()
     given = {"--field": field, "--calendar": calendar, "--symbols": symbols, "--from": start, "--to": end}
     if is_batch:
@@ -65,8 +67,6 @@ def check(
     if start is not None and end is not None and end < start:
         raise click.UsageError(f"--to {end.date()} is before --from {start.date()}")
     _require_calendar(calendar)
-    from pytest_finbot.market.table_file import require_regular
-
     with told():
         if is_batch:
             require_regular(file)
