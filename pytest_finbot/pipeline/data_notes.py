@@ -92,7 +92,8 @@ def _look_ahead(missing: MissingPrices) -> str:
     count = sum(missing.filled.values())
     named = ", ".join(list(missing.filled)[:_MOST_SYMBOLS])
     more = ", …" if len(missing.filled) > _MOST_SYMBOLS else ""
+    prices, were = ("price", "was") if count == 1 else ("prices", "were")
     return (
-        f"data.missing: {missing.policy} looks ahead: {count:,} price{'' if count == 1 else 's'} of "
-        f"{named}{more}, the first on {missing.first}, were put in by what was known only later"
+        f"data.missing: {missing.policy} looks ahead: {count:,} {prices} of {named}{more}, "
+        f"the first on {missing.first}, {were} put in by what was known only later"
     )

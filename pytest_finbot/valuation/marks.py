@@ -271,4 +271,7 @@ def _session_numbers(market: MarketData, *rows: IntArray) -> IntArray:
 
 
 def _why(since: str, age: int, max_age: int) -> str:
-    return f"its last price is of {since}, {age} trading sessions earlier, and at most {max_age} are allowed"
+    sessions = "session" if age == 1 else "sessions"
+    return (
+        f"its last price is of {since}, {age} trading {sessions} earlier, and at most {max_age} are allowed"
+    )

@@ -65,7 +65,7 @@ def wait():
 """
 OF_THE_OCCASION = {
     *("run_id", "batch_id", "started_at", "finished_at", "seconds", "runtime_seconds"),
-    *("attempt", "worker", "peak_rss", "phases"),
+    *("attempt", "worker", "peak_rss", "phases", "timings", "counted_against"),
 }
 """What a summary says of when, where and how often a run was executed, not of what it came to."""
 
