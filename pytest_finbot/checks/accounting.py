@@ -17,7 +17,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from pytest_finbot.checks.identities import IdentityResiduals, residuals, unmarked_cells
-from pytest_finbot.checks.rejections import check_rejections
 from pytest_finbot.contracts import CheckResult, EngineResult, RunSpec, Verdict
 from pytest_finbot.valuation.books import Books
 
@@ -28,7 +27,7 @@ def check_books(
     books: Books | None = None,
     identities: Sequence[IdentityResiduals] | None = None,
 ) -> tuple[CheckResult, ...]:
-    """Every identity, in order from the ground up, and the rejected orders.
+    """Every identity, in order from the ground up.
 
     ``result`` has passed ``checks.contract.check_result``; ``books`` are its books and
     ``identities`` their residuals, where they have been computed already.
@@ -37,10 +36,7 @@ def check_books(
     if identities is None:
         identities = residuals(result, spec.start_capital, books)
     with np.errstate(all="ignore"):
-        return (
-            *(_verdict(identity, books) for identity in identities),
-            check_rejections(result),
-        )
+        return tuple(_verdict(identity, books) for identity in identities)
 
 
 def cents_needed(identities: Sequence[IdentityResiduals], result: EngineResult) -> tuple[str, ...]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from pytest_finbot.contracts import CheckResult, EngineResult, Verdict
+from pytest_finbot.contracts import CheckResult, EngineResult, RejectedOrders, Verdict
 
 _SHOWN_REASONS = 3
 
 
-def check_rejections(result: EngineResult) -> CheckResult:
-    """How many orders were not executed, and the commonest reasons. Never fails a run."""
+def check_rejections(result: EngineResult, policy: RejectedOrders) -> CheckResult:
+    """How many orders were not executed, and the commonest reasons; fails unless ``policy`` is ``allow``."""
     orders = result.rejected_orders
     if not orders:
         return CheckResult("rejected_orders", Verdict.WITHIN, "no order was rejected", value=0.0)
@@ -23,7 +23,7 @@ def check_rejections(result: EngineResult) -> CheckResult:
     plural = "order was" if len(orders) == 1 else "orders were"
     return CheckResult(
         "rejected_orders",
-        Verdict.WITHIN,
+        Verdict.WITHIN if policy == "allow" else Verdict.ERROR,
         f"{len(orders):,} {plural} rejected: {told}",
         value=float(len(orders)),
         session=str(result.sessions[first.session]),

@@ -39,6 +39,8 @@ PLAIN: Final = frozenset(
         "units",
         "min_trade",
         "max_gross_exposure",
+        "cash_buffer",
+        "rejected_orders",
         "seed",
         "timeout",
         "memory_limit",

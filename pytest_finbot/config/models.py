@@ -42,6 +42,7 @@ from pytest_finbot.contracts import (
     OutputFormat,
     PresumedFault,
     RebalanceFreq,
+    RejectedOrders,
     ReportName,
     Units,
 )
@@ -125,6 +126,8 @@ class DefaultsModel(OlderKeys):
     units: Units = "fractional"
     min_trade: Amount = 0.0
     max_gross_exposure: Positive | None = None
+    cash_buffer: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    rejected_orders: RejectedOrders = "fail"
     seed: Seed | None = None
     tags: list[Tag] = Field(default_factory=list)
     reports: list[ReportName] = Field(default_factory=list)

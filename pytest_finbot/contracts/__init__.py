@@ -27,7 +27,7 @@ from pytest_finbot.contracts.inputs import (
     TargetWeights,
 )
 from pytest_finbot.contracts.records import CheckResult, ErrorInfo, PhaseResult, RunRecord
-from pytest_finbot.contracts.results import EngineResult, Fills, RejectedOrder
+from pytest_finbot.contracts.results import Conventions, EngineResult, Fills, RejectedOrder
 from pytest_finbot.contracts.status import BatchStatus, ErrorCategory, RunStatus, Verdict
 from pytest_finbot.contracts.types import (
     LOOK_AHEAD_POLICIES,
@@ -44,6 +44,7 @@ from pytest_finbot.contracts.types import (
     PartKind,
     PresumedFault,
     RebalanceFreq,
+    RejectedOrders,
     ReportName,
     SessionArray,
     Units,
@@ -57,6 +58,7 @@ __all__ = [
     "CausePart",
     "CheckResult",
     "CheckSpec",
+    "Conventions",
     "CostBooking",
     "CostSpec",
     "DataDigest",
@@ -89,6 +91,7 @@ __all__ = [
     "PresetName",
     "PresumedFault",
     "RebalanceFreq",
+    "RejectedOrders",
     "RejectedOrder",
     "ReportName",
     "RetrySpec",

@@ -23,6 +23,7 @@ from pytest_finbot.contracts.types import (
     PartKind,
     PresumedFault,
     RebalanceFreq,
+    RejectedOrders,
     ReportName,
     SessionArray,
     Units,
@@ -234,6 +235,10 @@ class RunSpec:
     """Currency that a unit's price stands for, by symbol: 50.0 for a future on 50 times its index;
     1 for what is not named."""
     part: PartSpec | None = None
+    cash_buffer: float = 0.0
+    """Fraction of NAV that target weights leave in cash: each is multiplied by one less it."""
+    rejected_orders: RejectedOrders = "fail"
+    """Whether a run of which the engine rejected orders fails, or only says so; not part of the hash."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

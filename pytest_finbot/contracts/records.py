@@ -112,5 +112,7 @@ class RunRecord:
     """Of a failed run that is gated by nothing: the batch of its newest good result, empty for none."""
     part: Mapping[str, Any] | None = None
     """What the run is a part of, see :class:`~pytest_finbot.contracts.PartSpec`."""
+    native: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """What the engine says of itself, see ``EngineResult.native``: ``conventions``, ``derived`` …"""
     compared_at: str = ""
     """When a recorded result was compared again without being executed; empty: when it ran."""

@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
-from pytest_finbot.contracts.types import FloatArray, IntArray, SessionArray
+from pytest_finbot.contracts.types import FillTiming, FloatArray, IntArray, SessionArray, Units
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +40,31 @@ class Fills:
 
 
 @dataclass(frozen=True, slots=True)
+class Conventions:
+    """How an engine executes a run's orders: what its numbers hang on beside strategy and prices.
+
+    ``sized_at``: orders are sized at the prices and NAV of the ``fill``, or at those of the
+    ``decision``'s close. ``costs`` says in words how they are charged. ``cash_buffer`` is the
+    fraction of NAV that targets leave out. ``short_of_cash``: what becomes of an order that cash
+    does not pay for. ``cent`` is the smallest amount it books (currency, 0: none). ``notes`` say
+    what else a reader has to know.
+    """
+
+    fill: FillTiming
+    sized_at: Literal["fill", "decision"]
+    units: Units
+    costs: str
+    cash_buffer: float = 0.0
+    short_of_cash: Literal["borrows", "rejects", "shrinks"] = "borrows"
+    cent: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values, a key a field."""
+        return {**dataclasses.asdict(self), "notes": list(self.notes)}
+
+
+@dataclass(frozen=True, slots=True)
 class RejectedOrder:
     """An order the engine did not execute: ``session`` row, ``asset`` column, why."""
 
@@ -57,7 +82,10 @@ class EngineResult:
     at, so that market value = quantity * mark * multiplier. ``flows`` [T] are deposits (+)
     and withdrawals (-) of the session, ``income`` [T, N] dividends and interest booked to
     cash, ``splits`` [T, N] the factor by which a session multiplies the quantity held
-    before it (1: none). Build it with :meth:`of`, which fills in what an engine has not.
+    before it (1: none). ``native`` is what the engine itself calls things, as JSON values, and is
+    recorded: ``conventions`` says how it executes orders (:meth:`Conventions.to_json`), ``derived``
+    names what it does not report and what was rebuilt from what it does. Build a result with
+    :meth:`of`, which fills in what an engine has not.
     """
 
     sessions: SessionArray

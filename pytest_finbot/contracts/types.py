@@ -40,6 +40,8 @@ PresumedFault = Literal[
 ]
 """Faults of prices that are told by their pattern, which a market may show for once."""
 DividendBooking = Literal["cash", "reinvest"]
+RejectedOrders = Literal["fail", "allow"]
+"""What orders that an engine did not execute are to their run."""
 PartKind = Literal["window", "in_sample", "out_of_sample", "slice"]
 Isolation = Literal["auto", "inline", "process"]
 """Where a run is executed: in the process that asks for it, or in a child that can be ended.

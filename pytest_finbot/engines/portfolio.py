@@ -17,6 +17,7 @@ import numpy as np
 
 import pytest_finbot
 from pytest_finbot.contracts import (
+    Conventions,
     EngineResult,
     Fills,
     FloatArray,
@@ -25,11 +26,11 @@ from pytest_finbot.contracts import (
     RunSpec,
     TargetWeights,
 )
+from pytest_finbot.engines.decisions import Decisions, decide, fillable
 from pytest_finbot.engines.events import EventBook, Events, multipliers, steps
-from pytest_finbot.engines.sizing import NOISE, Rebalancer, total
-from pytest_finbot.engines.split_adjusted import split_adjusted
+from pytest_finbot.engines.sizing import Rebalancer, total
 from pytest_finbot.errors import ParameterError
-from pytest_finbot.strategies.resolve import strategy_module, target_weights
+from pytest_finbot.strategies.resolve import strategy_module
 
 
 class PortfolioEngine:
@@ -43,10 +44,22 @@ class PortfolioEngine:
     def modules(self, spec: RunSpec) -> tuple[str, ...]:
         return (__name__, strategy_module(spec.strategy))
 
+    def conventions(self, spec: RunSpec) -> Conventions:
+        """As ``spec`` says; an order that cash does not pay for takes it below zero."""
+        booking = spec.costs.booking
+        paid = "the target weights hold after costs" if booking == "targeted" else "cash pays the costs"
+        return Conventions(
+            fill=spec.fill,
+            sized_at="fill",
+            units=spec.units,
+            costs=f"{booking}: {paid}",
+            cash_buffer=spec.cash_buffer,
+        )
+
     def run(self, spec: RunSpec, market: MarketData) -> EngineResult:
         """Backtest the strategy that ``spec`` names; see :func:`simulate`."""
         terms = _Terms(spec, market)
-        return _simulated(terms, target_weights(spec, split_adjusted(market)))
+        return _simulated(terms, decide(spec, market))
 
 
 def simulate(spec: RunSpec, market: MarketData, targets: TargetWeights) -> EngineResult:
@@ -57,7 +70,7 @@ def simulate(spec: RunSpec, market: MarketData, targets: TargetWeights) -> Engin
     where ``next_open`` is asked for and the prices have no opens, for a flow on a day that is no
     session, and for the multiplier of a symbol that the run does not trade.
     """
-    return _simulated(_Terms(spec, market), targets)
+    return _simulated(_Terms(spec, market), fillable(spec, market, targets))
 
 
 class _Terms:
@@ -77,22 +90,10 @@ class _Terms:
         self.events = Events.of(spec, market, self.multiplier)
 
 
-def _simulated(terms: _Terms, targets: TargetWeights) -> EngineResult:
+def _simulated(terms: _Terms, decisions: Decisions) -> EngineResult:
     spec, market = terms.spec, terms.market
-    warnings: list[str] = []
-    weights, scaled = _within_gross_exposure(targets.weights, spec.max_gross_exposure)
-    if scaled:
-        warnings.append(
-            f"{scaled} of {len(weights)} decisions were scaled down to the gross exposure limit "
-            f"{spec.max_gross_exposure:g}"
-        )
-    rows = targets.rows if spec.fill == "close" else targets.rows + 1
-    fillable = int(np.searchsorted(rows, len(market.sessions)))
-    if fillable < len(rows) and not _goes_on(spec):
-        last = market.sessions[targets.rows[-1]]
-        warnings.append(f"the decision of {last} was not executed: no session is left to fill it")
-    rows, weights = rows[:fillable], weights[:fillable]
-
+    warnings = list(decisions.warnings)
+    rows, weights = decisions.fill_rows, decisions.weights
     prices = np.ascontiguousarray(terms.fill_prices[rows])
     book = _trade(terms, rows, weights, prices, warnings)
     fills = _fills(spec, rows, prices, book.trades, terms.multiplier)
@@ -103,7 +104,7 @@ def _simulated(terms: _Terms, targets: TargetWeights) -> EngineResult:
         warnings += book.events.warnings(market.sessions, book.cash)
     warnings += _unobserved(market, fills)
     if not len(fills):
-        warnings.append(_never_invested(targets, len(market.sessions)))
+        warnings.append(_never_invested(decisions, len(market.sessions)))
     return EngineResult.of(
         sessions=market.sessions,
         assets=market.symbols,
@@ -118,26 +119,12 @@ def _simulated(terms: _Terms, targets: TargetWeights) -> EngineResult:
         income=income,
         splits=terms.events.splits,
         warnings=warnings,
-        native={"decisions": len(targets.rows), "scaled_decisions": scaled},
+        native={
+            "decisions": decisions.made,
+            "scaled_decisions": decisions.scaled,
+            "conventions": PortfolioEngine().conventions(spec).to_json(),
+        },
     )
-
-
-def _goes_on(spec: RunSpec) -> bool:
-    """Whether another run executes what this one decides on its last session: the next slice, or the
-    out-of-sample part that begins with the same days."""
-    return spec.part is not None and spec.part.kind in ("slice", "in_sample")
-
-
-def _within_gross_exposure(weights: FloatArray, limit: float | None) -> tuple[FloatArray, int]:
-    """Weights [K, N] scaled so that their absolute sum stays within ``limit``; how many were."""
-    if limit is None or not len(weights):
-        return weights, 0
-    gross = np.abs(weights).sum(axis=1)
-    over = gross > limit * (1 + NOISE)
-    if not over.any():
-        return weights, 0
-    factor = np.where(over, limit / np.where(over, gross, 1.0), 1.0)
-    return weights * factor[:, None], int(over.sum())
 
 
 def _fill_prices(spec: RunSpec, market: MarketData) -> FloatArray:
@@ -240,15 +227,15 @@ def _fills(
     return Fills(session, asset.astype(np.int64, copy=False), quantity, paid, fee, slippage)
 
 
-def _never_invested(targets: TargetWeights, sessions: int) -> str:
+def _never_invested(decisions: Decisions, sessions: int) -> str:
     """What to say of a strategy that held nothing: a flat NAV passes every check of the books."""
-    decisions = len(targets.rows)
-    if not decisions:
+    made = decisions.made
+    if not made:
         why = "it decided nothing"
-    elif not targets.weights.any():
-        why = f"the weights of its {decisions:,} decision{'' if decisions == 1 else 's'} are all zero"
+    elif not decisions.weights.any():
+        why = f"the weights of its {made:,} decision{'' if made == 1 else 's'} are all zero"
     else:
-        why = f"none of its {decisions:,} decision{'' if decisions == 1 else 's'} led to a trade"
+        why = f"none of its {made:,} decision{'' if made == 1 else 's'} led to a trade"
     return f"the strategy never took a position: 0 fills in {sessions:,} sessions; {why}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from pytest_finbot.contracts import EngineResult, MarketData, RunSpec
+from pytest_finbot.contracts import Conventions, EngineResult, MarketData, RunSpec
 
 
 class Engine(Protocol):
@@ -18,6 +18,10 @@ class Engine(Protocol):
 
     def modules(self, spec: RunSpec) -> tuple[str, ...]:
         """Names of the modules that decide the result; what they import is found by itself."""
+        ...
+
+    def conventions(self, spec: RunSpec) -> Conventions | None:
+        """How it executes the orders of ``spec``; ``None`` where nobody knows."""
         ...
 
     def run(self, spec: RunSpec, market: MarketData) -> EngineResult:

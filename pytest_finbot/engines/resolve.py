@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 
-from pytest_finbot.contracts import EngineResult, MarketData, RunSpec
+from pytest_finbot.contracts import Conventions, EngineResult, MarketData, RunSpec
 from pytest_finbot.engines.protocol import Engine
 from pytest_finbot.errors import ParameterError, did_you_mean
 from pytest_finbot.strategies.resolve import (
@@ -15,7 +17,25 @@ from pytest_finbot.strategies.resolve import (
     strategy_problem,
 )
 
-BUILT_IN = {"portfolio": "pytest_finbot.engines.portfolio:PortfolioEngine"}
+if TYPE_CHECKING:
+    from pytest_finbot.engines.adapting.adapter import Adapter, KeyPath
+
+OWN: Final = "portfolio"
+"""The engine that needs nobody else's code."""
+
+BUILT_IN: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        OWN: "pytest_finbot.engines.portfolio:PortfolioEngine",
+        "backtesting": "pytest_finbot.engines.backtesting:BacktestingEngine",
+        "backtrader": "pytest_finbot.engines.backtrader:BacktraderEngine",
+        "bt": "pytest_finbot.engines.bt:BtEngine",
+        "nautilus": "pytest_finbot.engines.nautilus:NautilusEngine",
+        "vectorbt": "pytest_finbot.engines.vectorbt:VectorbtEngine",
+        "zipline": "pytest_finbot.engines.zipline:ZiplineEngine",
+    }
+)
+"""Where the engines with a name of their own are. All but the first drive a package of others, which
+is imported when a run is executed."""
 
 
 class CallableEngine:
@@ -32,6 +52,9 @@ class CallableEngine:
         own = self.name.partition(":")[0]
         # Whether it reads the strategy is its own matter; where that names a module, it may.
         return (own,) if strategy_problem(spec.strategy) else (own, strategy_module(spec.strategy))
+
+    def conventions(self, spec: RunSpec) -> Conventions | None:
+        return None
 
     def run(self, spec: RunSpec, market: MarketData) -> EngineResult:
         result: EngineResult = self._function(spec, market)
@@ -53,6 +76,16 @@ def uses_strategies(name: str) -> bool:
     return name in BUILT_IN
 
 
+def engine_problems(spec: RunSpec) -> Iterator[tuple[KeyPath, str]]:
+    """What ``spec`` asks of its engine that the engine cannot express, each with its key.
+
+    Imports the adapter, which imports nothing of the engine's own package.
+    """
+    if spec.engine in BUILT_IN and spec.engine != OWN:
+        adapter: Adapter = _load(spec.engine)
+        yield from adapter.problems(spec)
+
+
 def resolve_engine(name: str) -> Engine:
     """The engine called ``name``: a built-in one, or a user's ``pkg.module:callable``.
 
@@ -62,7 +95,11 @@ def resolve_engine(name: str) -> Engine:
     if problem is not None:
         raise ParameterError(problem)
     if name in BUILT_IN:
-        module, _, attribute = BUILT_IN[name].partition(":")
-        engine: Engine = getattr(importlib.import_module(module), attribute)()
+        engine: Engine = _load(name)
         return engine
     return CallableEngine(name, import_callable("engine", name))
+
+
+def _load(name: str) -> Any:
+    module, _, attribute = BUILT_IN[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)()

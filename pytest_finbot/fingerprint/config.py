@@ -25,8 +25,8 @@ _DEEPEST: Final = 100
 def config_document(spec: RunSpec) -> dict[str, Any]:
     """Everything of ``spec`` that can change the numbers, as plain JSON values.
 
-    Left out on purpose: name, description, tags, reports, outputs, line, the tolerances in
-    ``checks``, and the paths of data files, whose *values* are covered by the data digest.
+    Left out on purpose: name, description, tags, reports, outputs, line, ``rejected_orders``, the
+    tolerances in ``checks``, and the paths of data files, whose *values* are covered by the data digest.
     """
     return {
         "engine": spec.engine,
@@ -73,6 +73,8 @@ def _said(spec: RunSpec) -> dict[str, Any]:
         said["flows"] = [[flow.date.isoformat(), _real(flow.amount)] for flow in spec.flows]
     if spec.multipliers:
         said["multipliers"] = {symbol: _real(value) for symbol, value in spec.multipliers.items()}
+    if spec.cash_buffer:
+        said["cash_buffer"] = _real(spec.cash_buffer)
     actions = spec.actions
     dividends, splits = actions.dividends, actions.splits
     if dividends != "none":

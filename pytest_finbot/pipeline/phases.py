@@ -21,6 +21,7 @@ from pytest_finbot.checks.contract import check_result
 from pytest_finbot.checks.declared import beyond_declared, check_declared
 from pytest_finbot.checks.identities import residuals
 from pytest_finbot.checks.marks import check_marks
+from pytest_finbot.checks.rejections import check_rejections
 from pytest_finbot.contracts import Cause, CheckResult, EngineResult, MarketData, Verdict
 from pytest_finbot.engines.resolve import resolve_engine
 from pytest_finbot.errors import DataError, EngineError, RegressionError
@@ -169,17 +170,28 @@ def checks(run: RunOutcome) -> Counters:
 
 
 def _prove(run: RunOutcome) -> None:
-    """Every identity, what was declared, and marks at the market's closes; raises EngineError."""
+    """Every identity, what was declared, marks at the market's closes, and that every order was executed.
+
+    Raises EngineError.
+    """
     result, spec, market, books = _result(run), run.spec, _market(run), _books(run)
     identities = residuals(result, spec.start_capital, books)
     own = check_books(result, spec, books, identities)
     others = (check_declared(result, spec, market), check_marks_at_market(result, market, spec.marks))
-    run.checks.extend((*own, *others))
+    rejections = check_rejections(result, spec.rejected_orders)
+    run.checks.extend((*own, rejections, *others))
+    if result.rejected_orders:
+        run.warnings.append(rejections.message)
     add_up = not any(check.failed for check in own)
     if add_up:
         run.warnings.extend(cents_needed(identities, result))
     broken = [check for check in (*own, *others) if check.failed]
     if not broken:
+        if rejections.failed:
+            raise EngineError(
+                f"engine {spec.engine!r} did not execute every order: {rejections.message}; the first of "
+                f"{rejections.asset} on {rejections.session}. Where that is as meant: rejected_orders: allow"
+            )
         return
     told = "\n".join(f"{check.name}: {check.message}" for check in broken)
     if not add_up:

@@ -16,6 +16,7 @@ from pytest_finbot.contracts import EngineResult, FloatArray, PartSpec, RunRecor
 from pytest_finbot.errors import RegistryError
 from pytest_finbot.pipeline.execute import Bounds, Log, execute
 from pytest_finbot.pipeline.failure import Categorize
+from pytest_finbot.pipeline.native_notes import native_notes
 from pytest_finbot.registry.ids import run_id
 from pytest_finbot.registry.small_tables import keep_table
 from pytest_finbot.registry.tables import fills_columns, marks_columns, series_columns
@@ -218,6 +219,7 @@ class Executor:
             mark_notes=run.mark_notes,
             counted_against=_counted_against(batch, run),
             books={} if result is None else _books(result),
+            native={} if result is None else native_notes(result.native),
             timings=timings,
             **described(spec),
         )

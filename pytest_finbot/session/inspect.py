@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pytest_finbot.config.expand import Batch
 from pytest_finbot.contracts import RunSpec
-from pytest_finbot.engines.resolve import engine_problem, uses_strategies
+from pytest_finbot.engines.resolve import engine_problem, engine_problems, uses_strategies
 from pytest_finbot.strategies.inspect import inspect_params
 from pytest_finbot.strategies.resolve import is_callable_path
 
@@ -35,6 +35,7 @@ def inspect_run(spec: RunSpec) -> Iterator[tuple[KeyPath, str]]:
         return
     if uses_strategies(spec.engine):
         yield from inspect_params(spec)
+    yield from engine_problems(spec)
     problem = _calendar_problem(spec.data.calendar)
     if problem is not None:
         yield ("data", "calendar"), problem

@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_finbot.config.manifest import spec_from_json, spec_to_json
 from pytest_finbot.contracts import ErrorCategory, ErrorInfo, PhaseResult, RunRecord, RunSpec, RunStatus
-from pytest_finbot.engines.resolve import BUILT_IN as ENGINES
+from pytest_finbot.engines.resolve import OWN as OWN_ENGINE
 from pytest_finbot.errors import ParameterError, RegistryError, RunMemoryError
 from pytest_finbot.pipeline.execute import Log
 from pytest_finbot.pipeline.isolation import Child, Ended, available
@@ -35,7 +35,7 @@ def isolates(spec: RunSpec) -> bool:
     if spec.isolation == "inline":
         return False
     bounded = spec.timeout is not None or spec.memory_limit is not None
-    foreign = spec.engine not in ENGINES or (spec.strategy != "" and spec.strategy not in STRATEGIES)
+    foreign = spec.engine != OWN_ENGINE or (spec.strategy != "" and spec.strategy not in STRATEGIES)
     why_not = available()
     if spec.memory_limit is not None and why_not is None:
         why_not = memory_limit_available()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_finbot.checks.accounting import check_books
-from pytest_finbot.contracts import DataSpec, EngineResult, Fills, RejectedOrder, RunSpec, Verdict
+from pytest_finbot.contracts import DataSpec, EngineResult, Fills, RunSpec, Verdict
 from pytest_finbot.valuation.books import Books
 
 CAPITAL = 100_000.0
@@ -195,11 +195,8 @@ def test_an_exact_account_is_identical_and_says_what_held(account):
         "equity",
         "derived_cash",
         "realised_unrealised",
-        "rejected_orders",
     ]
-    assert {check.verdict for name, check in found.items() if name != "rejected_orders"} == {
-        Verdict.IDENTICAL
-    }
+    assert {check.verdict for check in found.values()} == {Verdict.IDENTICAL}
     assert found["nav_identity"].value == 0.0
     assert found["nav_identity"].limit >= 1e-9 * CAPITAL
 
@@ -407,14 +404,3 @@ def test_books_already_computed_are_not_computed_again(account):
 
     assert check_books(account, SPEC, books) == check_books(account, SPEC)
     assert "pnl" in vars(books)
-
-
-def test_rejected_orders_are_shown_and_fail_nothing(account):
-    orders = [RejectedOrder(4, 1, 10.0, "no cash"), RejectedOrder(2, 0, 5.0, "no cash")]
-    result = dataclasses.replace(account, rejected_orders=(*orders, RejectedOrder(5, 0, 1.0, "halted")))
-
-    check = check_books(result, SPEC)[-1]
-
-    assert not check.failed
-    assert check.message == "3 orders were rejected: 2 x no cash; 1 x halted"
-    assert (check.value, check.session, check.asset) == (3.0, "2015-03-04", "AAPL")

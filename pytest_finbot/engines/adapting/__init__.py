@@ -1,0 +1,1 @@
+"""What the adapters of third-party engines have in common."""
