@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pytest_finbot.contracts import EngineResult, Fills, MarketData, RejectedOrder, RunSpec
+from pytest_finbot.contracts import Decisions, EngineResult, Fills, MarketData, RejectedOrder, RunSpec
 from pytest_finbot.errors import EngineError
 
 Array = npt.NDArray[Any]
@@ -62,6 +62,8 @@ class _Inspection:
                 f"{LARGEST_CENT_SHARE:g} of the start capital {self.capital:g}"
             )
         self._texts("warnings", result.warnings)
+        if result.decisions is not None:
+            self._decisions(result.decisions, market)
 
     def _sessions(self, result: EngineResult, market: MarketData) -> None:
         sessions = result.sessions
@@ -225,6 +227,25 @@ class _Inspection:
                 raise self._broken(
                     f"rejected order {number} has quantity {order.quantity}, expected a finite number"
                 )
+
+    def _decisions(self, told: object, market: MarketData) -> None:
+        if not isinstance(told, Decisions):
+            raise self._broken(
+                f"decisions are {_type_name(told)}, expected pytest_finbot.contracts.Decisions or None"
+            )
+        sessions, symbols = len(market.sessions), len(market.symbols)
+        count = len(told.rows) if isinstance(told.rows, np.ndarray) else 0
+        for name, shape in (("rows", (count,)), ("fill_rows", (count,)), ("weights", (count, symbols))):
+            values = self._array(f"decisions.{name}", getattr(told, name), shape, "one row a decision")
+            if name == "weights":
+                if not np.isfinite(values).all():
+                    raise self._broken("decisions.weights are not all finite")
+            elif values.dtype.kind not in "iu":
+                raise self._broken(f"decisions.{name} has dtype {values.dtype}, expected int64")
+            else:
+                self._in_range(f"decisions.{name}", values, sessions, "a row", "sessions")
+        if (told.fill_rows < told.rows).any() or (np.diff(told.rows) <= 0).any():
+            raise self._broken("decisions.rows do not rise, or are filled before they are decided")
 
     def _number(self, name: str, value: object) -> None:
         if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):

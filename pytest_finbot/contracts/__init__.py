@@ -27,7 +27,7 @@ from pytest_finbot.contracts.inputs import (
     TargetWeights,
 )
 from pytest_finbot.contracts.records import CheckResult, ErrorInfo, PhaseResult, RunRecord
-from pytest_finbot.contracts.results import Conventions, EngineResult, Fills, RejectedOrder
+from pytest_finbot.contracts.results import Conventions, Decisions, EngineResult, Fills, RejectedOrder
 from pytest_finbot.contracts.status import BatchStatus, ErrorCategory, RunStatus, Verdict
 from pytest_finbot.contracts.types import (
     LOOK_AHEAD_POLICIES,
@@ -64,6 +64,7 @@ __all__ = [
     "DataDigest",
     "DataFinding",
     "DataSpec",
+    "Decisions",
     "Dividend",
     "DividendBooking",
     "EngineResult",

@@ -75,6 +75,24 @@ class RejectedOrder:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Decisions:
+    """What is to be traded: decided at the close of ``rows`` [K], ``weights`` [K, N] of NAV.
+
+    Rows are those of the market's sessions and columns its symbols. ``weights`` are what the engine
+    is to hold, after limits and cash buffer, and ``fill_rows`` [K] the sessions in which the orders
+    are filled. ``made`` counts what the strategy decided, ``scaled`` those cut to the gross exposure
+    limit; ``warnings`` tell of what is not executed.
+    """
+
+    rows: IntArray
+    weights: FloatArray
+    fill_rows: IntArray
+    made: int
+    scaled: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class EngineResult:
     """Everything an engine owes, for T sessions x N assets.
 
@@ -84,7 +102,9 @@ class EngineResult:
     cash, ``splits`` [T, N] the factor by which a session multiplies the quantity held
     before it (1: none). ``native`` is what the engine itself calls things, as JSON values, and is
     recorded: ``conventions`` says how it executes orders (:meth:`Conventions.to_json`), ``derived``
-    names what it does not report and what was rebuilt from what it does. Build a result with
+    names what it does not report and what was rebuilt from what it does. ``decisions`` are the target
+    weights that it was to follow, against which its holdings are held (``checks.orders``); ``None``
+    where it followed none. Build a result with
     :meth:`of`, which fills in what an engine has not.
     """
 
@@ -105,6 +125,7 @@ class EngineResult:
     native: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     cent: float = 0.0
     """Smallest amount the engine books, per fill (0.01 for one that rounds to cents)."""
+    decisions: Decisions | None = None
     start_session: date | None = None
     """The session at whose close ``start_cash`` was NAV, of a result that is cut out of a longer one."""
 
@@ -128,6 +149,7 @@ class EngineResult:
         warnings: Sequence[str] = (),
         native: Mapping[str, Any] | None = None,
         cent: float = 0.0,
+        decisions: Decisions | None = None,
     ) -> EngineResult:
         """A result with the usual defaults: multiplier 1; no flows, income, splits, fills.
 
@@ -154,4 +176,5 @@ class EngineResult:
             warnings=tuple(warnings),
             native={} if native is None else native,
             cent=cent,
+            decisions=decisions,
         )

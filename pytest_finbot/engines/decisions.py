@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from pytest_finbot.contracts import FloatArray, IntArray, MarketData, RunSpec, TargetWeights
+from pytest_finbot.contracts import Decisions, FloatArray, MarketData, RunSpec, TargetWeights
 from pytest_finbot.engines.sizing import NOISE
 from pytest_finbot.engines.split_adjusted import split_adjusted
 from pytest_finbot.strategies.resolve import target_weights
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Decisions:
-    """What is to be traded: decided at the close of ``rows`` [K], ``weights`` [K, N] of NAV.
-
-    ``fill_rows`` [K] are the sessions in which they are filled. ``made`` counts what the strategy
-    decided, ``scaled`` those cut to the gross exposure limit; ``warnings`` tell of what is not executed.
-    """
-
-    rows: IntArray
-    weights: FloatArray
-    fill_rows: IntArray
-    made: int
-    scaled: int
-    warnings: tuple[str, ...]
+__all__ = ["Decisions", "decide", "fillable"]
 
 
 def decide(spec: RunSpec, market: MarketData) -> Decisions:

@@ -11,6 +11,7 @@ Strategies see prices without their splits (see ``split_adjusted``), the account
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -124,6 +125,19 @@ def _simulated(terms: _Terms, decisions: Decisions) -> EngineResult:
             "scaled_decisions": decisions.scaled,
             "conventions": PortfolioEngine().conventions(spec).to_json(),
         },
+        decisions=_followed(decisions, book.lost),
+    )
+
+
+def _followed(decisions: Decisions, lost: int | None) -> Decisions:
+    """``decisions`` up to that of number ``lost``, at which NAV was spent: no later one is traded."""
+    if lost is None:
+        return decisions
+    return dataclasses.replace(
+        decisions,
+        rows=decisions.rows[:lost],
+        weights=decisions.weights[:lost],
+        fill_rows=decisions.fill_rows[:lost],
     )
 
 
@@ -139,9 +153,12 @@ def _fill_prices(spec: RunSpec, market: MarketData) -> FloatArray:
 
 
 class _Book:
-    """Arrays of the account as the engine fills them in; ``trades`` [K, N] in units."""
+    """Arrays of the account as the engine fills them in; ``trades`` [K, N] in units.
 
-    __slots__ = ("cash", "events", "nav", "quantity", "trades")
+    ``lost`` is the number of the decision that NAV did not pay for.
+    """
+
+    __slots__ = ("cash", "events", "lost", "nav", "quantity", "trades")
 
     def __init__(self, sessions: int, assets: int) -> None:
         self.nav = np.empty(sessions)
@@ -149,6 +166,7 @@ class _Book:
         self.trades: FloatArray = np.empty((0, assets))
         self.quantity: FloatArray = np.empty((0, assets))
         self.events: EventBook | None = None
+        self.lost: int | None = None
 
 
 def _trade(
@@ -189,6 +207,7 @@ def _trade(
         book.nav[begin:end] = nav_between
     if rebalancer.lost is not None:
         k, nav = rebalancer.lost
+        book.lost = k
         warnings.append(
             f"NAV is {nav:,.2f} on {terms.market.sessions[rows[k]]}, which does not pay for the next trades: "
             "all positions were closed and nothing was traded afterwards"

@@ -44,6 +44,7 @@ def own_part(result: EngineResult, own_from: date) -> EngineResult:
         start_cash=float(result.nav[row - 1]),
         start_session=result.sessions[row - 1].astype(object),
         fills=Fills(**columns),
+        decisions=None,  # of rows that are no longer these
         rejected_orders=tuple(
             dataclasses.replace(order, session=order.session - row)
             for order in result.rejected_orders
