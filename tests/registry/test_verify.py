@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -292,8 +293,8 @@ def test_after_a_kill_in_the_midst_of_recording_the_registry_is_clean(tmp_path):
         [sys.executable, "-c", script, str(registry.root), BATCH, line], stdout=subprocess.PIPE
     )
     process.stdout.readline()
-    while not list(registry.batch_folder(BATCH).glob("gw0-*.jsonl")):
-        pass
+    while not any(b"\n" in path.read_bytes() for path in registry.batch_folder(BATCH).glob("gw0-*.jsonl")):
+        time.sleep(0.001)
     assert [finding for finding in verify(registry) if finding.level == "fault"] == []  # while it goes on
     process.send_signal(signal.SIGKILL)
     process.communicate()
