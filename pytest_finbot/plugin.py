@@ -235,7 +235,10 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         payload = config.workerinput.get("finbot")
         if payload is not None:
-            from pytest_finbot.session.worker import WorkerPlugin
+            from pytest_finbot.lasting import lasting
+
+            with lasting():
+                from pytest_finbot.session.worker import WorkerPlugin
 
             config.pluginmanager.register(
                 WorkerPlugin(config, payload, config.workerinput["workerid"]), "finbot-worker"
@@ -301,7 +304,10 @@ def _controller(config: pytest.Config) -> Controller | None:
         files = find_batch_files(config)
         made = None
         if files:
-            from pytest_finbot.session.controller import Controller
+            from pytest_finbot.lasting import lasting
+
+            with lasting():
+                from pytest_finbot.session.controller import Controller
 
             made = Controller.load(config, files)
         config._finbot_controller = made  # type: ignore[attr-defined]

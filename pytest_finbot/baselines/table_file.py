@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pytest_finbot.arrow import from_arrow, to_arrow
 from pytest_finbot.baselines.results import FillTable, RunResult
 from pytest_finbot.contracts import FloatArray, SessionArray
 from pytest_finbot.errors import BaselineError
@@ -49,7 +50,7 @@ def write_table(result: RunResult, details: Mapping[str, Any]) -> bytes:
 
     _check(result)
     daily = _daily(result)
-    arrays = [pa.array(values) for values in daily.values()]
+    arrays = [to_arrow(values) for values in daily.values()]
     names = list(daily)
     floats = [name for name in names if name != "session"]
     texts: list[str] = []
@@ -138,13 +139,13 @@ def _fills_of_sessions(result: RunResult, fills: FillTable) -> Any:
     bounds = np.r_[np.searchsorted(fills.session, result.sessions), len(fills)].astype(np.int32)
     names = np.asarray(result.assets, dtype=object)
     columns = {
-        "asset": pa.array(names[fills.asset] if len(fills) else [], type=pa.string()),
-        "quantity": pa.array(fills.quantity),
-        "price": pa.array(fills.price),
-        "fee": pa.array(fills.fee),
+        "asset": to_arrow(names[fills.asset], pa.string()),
+        "quantity": to_arrow(fills.quantity),
+        "price": to_arrow(fills.price),
+        "fee": to_arrow(fills.fee),
     }
     rows = pa.StructArray.from_arrays(list(columns.values()), names=list(columns))
-    return pa.ListArray.from_arrays(pa.array(bounds), rows)
+    return pa.ListArray.from_arrays(to_arrow(bounds), rows)
 
 
 def _result(table: Any, assets: list[str], series: list[str]) -> RunResult:
@@ -164,13 +165,13 @@ def _result(table: Any, assets: list[str], series: list[str]) -> RunResult:
         expected["fills"] = pa.list_(fill)
     _check_columns(table, expected)
     columns = {name: table.column(name) for name in expected}
-    sessions = columns["session"].to_numpy().astype("datetime64[D]")
+    sessions = from_arrow(columns["session"]).astype("datetime64[D]")
     shape = (len(sessions), len(assets))
     return RunResult(
         sessions=sessions,
-        nav=columns["nav"].to_numpy(),
+        nav=from_arrow(columns["nav"]),
         assets=tuple(assets),
-        cash=columns["cash"].to_numpy() if "cash" in series else None,
+        cash=from_arrow(columns["cash"]) if "cash" in series else None,
         quantity=_matrix(columns, "quantity", assets, shape) if "quantity" in series else None,
         market_values=_matrix(columns, "market_value", assets, shape) if "market_values" in series else None,
         fills=_fills(columns["fills"], sessions, assets) if "fills" in series else None,
@@ -202,16 +203,16 @@ def _fills(column: Any, sessions: SessionArray, assets: list[str]) -> FillTable:
     if unknown:
         raise ValueError(f"its fills are of {', '.join(unknown)}, which is none of its assets")
     return FillTable(
-        session=np.repeat(sessions, np.diff(lists.offsets.to_numpy())),
+        session=np.repeat(sessions, np.diff(from_arrow(lists.offsets))),
         asset=np.array([number[name] for name in names], dtype=np.int64),
-        quantity=parts["quantity"].to_numpy(zero_copy_only=False),
-        price=parts["price"].to_numpy(zero_copy_only=False),
-        fee=parts["fee"].to_numpy(zero_copy_only=False),
+        quantity=from_arrow(parts["quantity"]),
+        price=from_arrow(parts["price"]),
+        fee=from_arrow(parts["fee"]),
     )
 
 
 def _matrix(columns: Mapping[str, Any], kind: str, assets: list[str], shape: tuple[int, int]) -> FloatArray:
     matrix = np.empty(shape[::-1])
     for n, asset in enumerate(assets):
-        matrix[n] = columns[f"{kind}:{asset}"].to_numpy()
+        matrix[n] = from_arrow(columns[f"{kind}:{asset}"])
     return matrix.T

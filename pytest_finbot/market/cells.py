@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pytest_finbot.arrow import from_arrow, no_value, to_arrow
 from pytest_finbot.contracts import FloatArray, SessionArray
 from pytest_finbot.errors import DataError
 from pytest_finbot.market.table_file import NAMED_AT_MOST, TableFile, some
@@ -50,7 +51,7 @@ def read_days(table: TableFile, column: int) -> SessionArray:
         # pandas brings its own time zone table; Arrow needs the system's, which may be absent.
         times = values.to_pandas().dt.tz_localize(None).to_numpy()
     else:
-        times = values.to_numpy()
+        times = from_arrow(values)
     days: SessionArray = times.astype("datetime64[D]")
     off = np.flatnonzero(days != times)
     if len(off):
@@ -66,18 +67,19 @@ def _days_of_text(table: TableFile, name: str, values: Any) -> SessionArray:
     import pyarrow.compute as compute
 
     # A date stands in a long table once per symbol: parse each spelling once.
-    spelled = compute.fill_null(values, "").combine_chunks().dictionary_encode()
+    filled = compute.fill_null(values, "") if values.null_count else values
+    spelled = filled.combine_chunks().dictionary_encode()
     days = np.empty(len(spelled.dictionary), "datetime64[D]")
     for number, text in enumerate(spelled.dictionary.to_pylist()):
         day = _day(text)
         if day is None:
-            row = int(np.flatnonzero(spelled.indices.to_numpy() == number)[0])
+            row = int(np.flatnonzero(from_arrow(spelled.indices) == number)[0])
             raise DataError(
                 f"{table.path}: {table.where(row)}: {text!r} in column '{name}' is not a date; "
                 f"{_EXPECTED_DATE}"
             )
         days[number] = day
-    found: SessionArray = days[spelled.indices.to_numpy()]
+    found: SessionArray = days[from_arrow(spelled.indices)]
     return found
 
 
@@ -140,14 +142,15 @@ def _numbers(table: TableFile, column: int) -> tuple[FloatArray | None, list[int
         return np.full(table.rows, np.nan), []
     if kinds.is_string(values.type) or kinds.is_large_string(values.type):
         text = compute.utf8_trim_whitespace(values)
-        unknown = compute.is_in(text, value_set=pa.array(UNKNOWN, text.type))
-        text = compute.if_else(unknown, pa.scalar(None, text.type), text)
+        unknown_words = to_arrow(np.array(UNKNOWN, dtype=object))
+        unknown = compute.is_in(text, value_set=unknown_words.cast(text.type))
+        text = compute.if_else(unknown, no_value(text.type), text)
         try:
-            return compute.cast(text, pa.float64()).to_numpy(), []
+            return from_arrow(compute.cast(text, pa.float64())), []
         except pa.ArrowInvalid:
             return None, [row for row, cell in enumerate(text) if not _is_number(cell)]
     if kinds.is_integer(values.type) or kinds.is_floating(values.type) or kinds.is_decimal(values.type):
-        return compute.cast(values, pa.float64(), safe=False).to_numpy(), []
+        return from_arrow(compute.cast(values, pa.float64(), safe=False)), []
     return None, list(range(table.rows))
 
 

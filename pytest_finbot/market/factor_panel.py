@@ -21,6 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pytest_finbot.arrow import from_arrow
 from pytest_finbot.contracts import FloatArray, SessionArray
 from pytest_finbot.errors import DataError, did_you_mean
 from pytest_finbot.market.cells import read_days, read_numbers
@@ -226,10 +227,12 @@ def _words(table: TableFile, column: int) -> tuple[tuple[str, ...], Any]:
     import pyarrow as pa
     import pyarrow.compute as compute
 
-    texts = compute.fill_null(compute.cast(table.columns[column], pa.string()), "")
+    texts = compute.cast(table.columns[column], pa.string())
+    if texts.null_count:
+        texts = compute.fill_null(texts, "")
     coded = compute.utf8_trim_whitespace(texts).combine_chunks().dictionary_encode()
     words = coded.dictionary.to_pylist()
-    codes = coded.indices.to_numpy()
+    codes = from_arrow(coded.indices)
     if "" in words:
         row = int(np.flatnonzero(codes == words.index(""))[0])
         raise DataError(f"{table.path}: {table.where(row)}: no {table.names[column]}")

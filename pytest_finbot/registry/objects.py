@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from pytest_finbot.arrow import from_arrow, to_arrow
 from pytest_finbot.errors import RegistryError
 from pytest_finbot.fingerprint import sha256_of_json
 from pytest_finbot.registry.durable import make_folder, sync_folder, telling, write_file
@@ -103,7 +104,7 @@ class ObjectStore:
                 table = file.read(use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise RegistryError(f"object {path} cannot be read: {error}") from error
-        columns = {name: table.column(name).to_numpy() for name in table.column_names}
+        columns = {name: from_arrow(table.column(name)) for name in table.column_names}
         if verify and table_hash(columns) != digest:
             raise _tampered(path)
         return columns
@@ -236,7 +237,7 @@ def _parquet(checked: list[tuple[str, _Kind, Column]]) -> memoryview:
         "text": pa.string(),
     }
     schema = pa.schema([pa.field(name, types[kind], nullable=False) for name, kind, _ in checked])
-    arrays = [pa.array(values, type=types[kind]) for _, kind, values in checked]
+    arrays = [to_arrow(values, types[kind]) for _, kind, values in checked]
     sink = pa.BufferOutputStream()
     pq.write_table(
         pa.Table.from_arrays(arrays, schema=schema),

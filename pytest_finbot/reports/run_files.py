@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pytest_finbot.arrow import to_arrow
 from pytest_finbot.contracts import EngineResult, FloatArray, OutputFormat, RunSpec
 from pytest_finbot.registry.tables import fills_columns, series_columns
 from pytest_finbot.reports.templates import render
@@ -172,7 +173,7 @@ def _write_parquet(path: Path, columns: Columns) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    arrays = [pa.array(np.ascontiguousarray(values)) for values in columns.values()]
+    arrays = [to_arrow(np.asarray(values)) for values in columns.values()]
     pq.write_table(pa.table(arrays, names=list(columns)), path, compression="zstd", use_dictionary=["asset"])
 
 

@@ -35,7 +35,6 @@ def isolates(spec: RunSpec) -> bool:
     if spec.isolation == "inline":
         return False
     bounded = spec.timeout is not None or spec.memory_limit is not None
-    foreign = spec.engine != OWN_ENGINE or (spec.strategy != "" and spec.strategy not in STRATEGIES)
     why_not = available()
     if spec.memory_limit is not None and why_not is None:
         why_not = memory_limit_available()
@@ -45,7 +44,12 @@ def isolates(spec: RunSpec) -> bool:
                 f"run {spec.name} asks for {_asked(spec)}, which is not to be had here: {why_not}"
             )
         return False
-    return spec.isolation == "process" or bounded or foreign
+    return spec.isolation == "process" or bounded or _foreign(spec)
+
+
+def _foreign(spec: RunSpec) -> bool:
+    """Whether code that is not ours takes part in it."""
+    return spec.engine != OWN_ENGINE or (spec.strategy != "" and spec.strategy not in STRATEGIES)
 
 
 def _asked(spec: RunSpec) -> str:
@@ -55,8 +59,10 @@ def _asked(spec: RunSpec) -> str:
 
 
 def _load_libraries(spec: RunSpec) -> None:
-    """What every run needs, loaded before the fork: once, and not on the time of a run."""
-    names = ["pandas", "pyarrow.compute", "pyarrow.csv", "pyarrow.parquet"]
+    """What a run needs, loaded before the fork: once, and not on the time of a run."""
+    names = ["pyarrow.compute", "pyarrow.csv", "pyarrow.parquet"]
+    if _foreign(spec):
+        names.append("pandas")  # what users' strategies and other engines are written with
     if spec.data.calendar is not None:
         names.append("exchange_calendars")
     for name in names:

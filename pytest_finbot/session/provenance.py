@@ -35,9 +35,9 @@ def provenance(folder: Path) -> dict[str, str]:
 
 
 def _git(folder: Path) -> dict[str, str]:
-    def ask(*words: str) -> str:
-        done = subprocess.run(  # noqa: S603 - fixed words, no shell
-            ["git", *words],  # noqa: S607 - the user's own git, wherever it is
+    try:
+        done = subprocess.run(  # one question for all: each costs a process
+            ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=no"],  # noqa: S607 - the user's own git, wherever it is
             cwd=folder,
             capture_output=True,
             text=True,
@@ -45,14 +45,6 @@ def _git(folder: Path) -> dict[str, str]:
             check=True,
             env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
         )
-        return done.stdout.strip()
-
-    try:
-        return {
-            "git commit": ask("rev-parse", "HEAD"),
-            "git branch": ask("rev-parse", "--abbrev-ref", "HEAD"),
-            "git dirty": "yes" if ask("status", "--porcelain", "--untracked-files=no") else "no",
-        }
     except FileNotFoundError:
         return {"git commit": "unknown: git is not installed"}
     except subprocess.CalledProcessError as error:
@@ -60,3 +52,13 @@ def _git(folder: Path) -> dict[str, str]:
         return {"git commit": f"unknown: {reason[-1] if reason else 'git failed'}"}
     except subprocess.TimeoutExpired:
         return {"git commit": f"unknown: git did not answer in {_GIT_SECONDS:g} s"}
+    lines = done.stdout.splitlines()
+    said = dict(line[2:].split(" ", 1) for line in lines if line.startswith("# "))
+    if said["branch.oid"] == "(initial)":
+        return {"git commit": "unknown: there is no commit yet"}
+    branch = said["branch.head"]
+    return {
+        "git commit": said["branch.oid"],
+        "git branch": "HEAD" if branch == "(detached)" else branch,
+        "git dirty": "no" if all(line.startswith("# ") for line in lines) else "yes",
+    }

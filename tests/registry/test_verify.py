@@ -293,7 +293,10 @@ def test_after_a_kill_in_the_midst_of_recording_the_registry_is_clean(tmp_path):
         [sys.executable, "-c", script, str(registry.root), BATCH, line], stdout=subprocess.PIPE
     )
     process.stdout.readline()
-    while not any(b"\n" in path.read_bytes() for path in registry.batch_folder(BATCH).glob("gw0-*.jsonl")):
+    segments = registry.batch_folder(BATCH)
+    while not any(
+        b'"run_id"' in path.read_bytes().rpartition(b"\n")[0] for path in segments.glob("gw0-*.jsonl")
+    ):
         time.sleep(0.001)
     assert [finding for finding in verify(registry) if finding.level == "fault"] == []  # while it goes on
     process.send_signal(signal.SIGKILL)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from pytest_finbot.arrow import from_arrow, to_arrow
 from pytest_finbot.errors import DataError
 from pytest_finbot.fingerprint import canonical_json
 from pytest_finbot.market.snapshots.sources import Column, SymbolData
@@ -52,11 +53,14 @@ def to_parquet(data: SymbolData) -> memoryview:
     import pyarrow.parquet as arrow_parquet
 
     fields = [pa.field(_SESSION, pa.date32(), nullable=False)]
-    arrays = [pa.array(data.sessions.astype("datetime64[D]"), type=pa.date32())]
+    arrays = [to_arrow(data.sessions.astype("datetime64[D]"), pa.date32())]
     for name, column in data.columns.items():
         text = column.dtype == object
         fields.append(pa.field(_VALUE + name, pa.string() if text else pa.float64(), nullable=text))
-        arrays.append(pa.array(column.tolist() if text else _one_nan(column), type=fields[-1].type))
+        if text:
+            arrays.append(pa.array(column.tolist(), type=pa.string()))
+        else:
+            arrays.append(to_arrow(_one_nan(column), pa.float64()))
     sink = pa.BufferOutputStream()
     arrow_parquet.write_table(
         pa.Table.from_arrays(arrays, schema=pa.schema(fields)),
@@ -90,7 +94,7 @@ def read_object(snapshots: Path, digest: str, what: str) -> SymbolData:
         with arrow_parquet.ParquetFile(pa.BufferReader(content), pre_buffer=False) as file:
             table = file.read(use_threads=False)
         data = SymbolData(
-            table.column(0).to_numpy().astype("datetime64[D]"),
+            from_arrow(table.column(0)).astype("datetime64[D]"),
             {
                 name.removeprefix(_VALUE): _values(column)
                 for name, column in zip(table.column_names[1:], table.columns[1:], strict=True)
@@ -118,7 +122,7 @@ def _values(column: Any) -> Column:
         return texts
     if column.type != pa.float64():
         raise ValueError(f"a column of {column.type}")
-    values: Column = column.to_numpy()
+    values: Column = from_arrow(column)
     return values
 
 
