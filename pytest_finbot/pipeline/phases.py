@@ -21,12 +21,14 @@ from pytest_finbot.checks.contract import check_result
 from pytest_finbot.checks.declared import beyond_declared, check_declared
 from pytest_finbot.checks.identities import residuals
 from pytest_finbot.checks.marks import check_marks
+from pytest_finbot.checks.orders import check_orders
 from pytest_finbot.checks.rejections import check_rejections
 from pytest_finbot.contracts import Cause, CheckResult, EngineResult, MarketData, Verdict
 from pytest_finbot.engines.resolve import resolve_engine
 from pytest_finbot.errors import DataError, EngineError, RegressionError
 from pytest_finbot.market.store import load_market
 from pytest_finbot.pipeline.data_notes import data_counters, data_notes, data_warnings
+from pytest_finbot.pipeline.decided import decided
 from pytest_finbot.pipeline.fingerprints import code_of, environment_of
 from pytest_finbot.pipeline.given_params import GivenParams
 from pytest_finbot.pipeline.outcome import RunOutcome
@@ -179,7 +181,8 @@ def _prove(run: RunOutcome) -> None:
     own = check_books(result, spec, books, identities)
     others = (check_declared(result, spec, market), check_marks_at_market(result, market, spec.marks))
     rejections = check_rejections(result, spec.rejected_orders)
-    run.checks.extend((*own, rejections, *others))
+    orders = check_orders(books, spec, market, decided(result, spec, market))
+    run.checks.extend((*own, rejections, orders, *others))
     if result.rejected_orders:
         run.warnings.append(rejections.message)
     add_up = not any(check.failed for check in own)
@@ -192,6 +195,8 @@ def _prove(run: RunOutcome) -> None:
                 f"engine {spec.engine!r} did not execute every order: {rejections.message}; the first of "
                 f"{rejections.asset} on {rejections.session}. Where that is as meant: rejected_orders: allow"
             )
+        if orders.failed:
+            raise EngineError(f"engine {spec.engine!r} did not execute every order: {orders.message}")
         return
     told = "\n".join(f"{check.name}: {check.message}" for check in broken)
     if not add_up:

@@ -24,7 +24,7 @@ def synthetic_market(symbols: Sequence[str], sessions: int = 300) -> MarketData:
     drift = np.linspace(0.0004, 0.0012, count)
     returns = random.normal(0.0, 0.012, (sessions, count)) + drift
     begin = random.uniform(25.0, 150.0, count)
-    close = np.round(begin * np.cumprod(1.0 + returns, axis=0), 2)
+    close = np.round(begin * np.cumprod(1.0 + returns, axis=0), 2).astype(np.float64)
     before = np.vstack([close[:1], close[:-1]])
     opened = np.round(before * (1.0 + random.normal(0.0, 0.004, close.shape)), 2)
     return frozen(

@@ -10,9 +10,11 @@ from hypothesis.extra import numpy as hnp
 
 from pytest_finbot.checks.accounting import check_books
 from pytest_finbot.checks.contract import check_result
+from pytest_finbot.checks.orders import check_orders
 from pytest_finbot.contracts import ActionSpec, CostSpec, DataSpec, Flow, MarketData, RunSpec, TargetWeights
 from pytest_finbot.engines.portfolio import simulate
 from pytest_finbot.engines.split_adjusted import split_adjusted
+from pytest_finbot.valuation.books import Books
 from pytest_finbot.valuation.returns import wealth
 
 SYMBOLS = ("A", "B", "C")
@@ -119,6 +121,14 @@ def test_every_identity_holds(backtest):
     result = backtest.result
     check_result(result, backtest.spec, backtest.market)
     assert [check for check in check_books(result, backtest.spec) if check.failed] == []
+
+
+@settings(max_examples=150, deadline=None)
+@given(backtests())
+def test_every_order_counts_as_executed_whatever_prices_and_money_do(backtest):
+    result = backtest.result
+    check = check_orders(Books(result), backtest.spec, backtest.market, result.decisions)
+    assert not check.failed, check.message
 
 
 @settings(max_examples=80, deadline=None)
