@@ -4,7 +4,8 @@ Engines size orders in ways of their own: at the decision's prices or at those o
 units, before or after costs, with cash kept back. So nothing is held exactly here. An order counts as
 dropped where the position, after the session that was to fill it,
 
-* misses the weight that was decided by more than :data:`MISS` of NAV, and
+* misses the weight that was decided by more than :data:`MISS` of NAV, or by more than
+  :data:`UNTRADED` where nothing at all was traded in it, and
 * misses it by more than :data:`SHARE` of what was to be traded,
 
 at the prices of the fill and at those of the decision, beyond one unit (of an engine that holds
@@ -34,6 +35,8 @@ from pytest_finbot.valuation.books import Books
 NAME = "orders_executed"
 MISS = 0.05
 """Fraction of NAV by which a position may miss its weight: gaps and shrunk orders stay below."""
+UNTRADED = 0.01
+"""The same of a position without a fill: whoever trades at all does not leave that much undone."""
 SHARE = 0.5
 """Fraction of an order that may be missing: sizing at other prices leaves far less."""
 _BLOCK = 1 << 16
@@ -97,7 +100,7 @@ class _Account:
     # ------------------------------------------------------------------- at a glance
 
     def misses(self) -> tuple[IntArray, IntArray]:
-        """Decision and symbol of each position that misses its weight by more than :data:`MISS` of NAV
+        """Decision and symbol of each position that misses its weight by more than :data:`UNTRADED` of NAV
         at the marks of the session: nearly always none, so the rest is asked of these alone.
         """
         values, nav = self.books.market_values, np.asarray(self.books.result.nav, np.float64)
@@ -115,7 +118,7 @@ class _Account:
             off -= held
             np.abs(off, out=off)
             # A session whose NAV is lost can hold nothing that was asked for.
-            limit = np.where(worth > 0.0, MISS * worth, np.inf)
+            limit = np.where(worth > 0.0, UNTRADED * worth, np.inf)
             if (off.max(axis=1, initial=0.0) > limit).any():
                 found.append(begin * wide + np.flatnonzero(off > limit[:, None]))
         if not found:
@@ -133,12 +136,13 @@ class _Account:
         positions = (self._held(fill, column), self._held(last, column) / self._split(fill, last, column))
         multiplier = np.where(column >= 0, self.books.result.multiplier[column], 1.0)
         whole, slack = self._whole(column), self._slack(k)
+        miss = np.where(self._traded(k, column), MISS, UNTRADED)
         dropped = np.ones(len(k), np.bool_)
         for price, nav in self._bases(k, n):
             unit = price * multiplier
             wanted = self.weights[k, n] * nav
             order = np.abs(wanted - before * unit)
-            allowed = np.maximum(MISS * nav, SHARE * order) + slack + np.where(whole, unit, 0.0)
+            allowed = np.maximum(miss * nav, SHARE * order) + slack + np.where(whole, unit, 0.0)
             for held in positions:
                 dropped &= np.abs(wanted - held * unit) > allowed
         return dropped & ~self._rejected(k, n)
@@ -184,6 +188,14 @@ class _Account:
         nav: FloatArray = np.asarray(result.cash, np.float64)[rows] + value
         return nav
 
+    def _traded(self, k: IntArray, column: IntArray) -> BoolArray:
+        """Whether there is a fill, from the session that was to have it until it would be late."""
+        fills, sessions = self.books.result.fills, len(self.books.result.sessions)
+        known = np.sort(fills.asset * sessions + fills.session)
+        begin = np.searchsorted(known, column * sessions + self.fill_rows[k])
+        traded: BoolArray = np.searchsorted(known, column * sessions + self.last[k], side="right") > begin
+        return traded & (column >= 0)
+
     def _slack(self, k: IntArray) -> FloatArray:
         """Currency by which positions may differ for reasons of their own: least trades, and money that
         came or went between decision and fill.
@@ -193,7 +205,7 @@ class _Account:
         if any(result.income.strides):  # else it is one number, none
             daily = daily + np.abs(np.asarray(result.income, np.float64)).sum(axis=1)
         so_far = np.append(0.0, np.cumsum(daily))
-        moved = so_far[self.last[k] + 1] - so_far[self.rows[k]]
+        moved = so_far[self.fill_rows[k] + 1] - so_far[self.rows[k]]
         slack: FloatArray = moved + self.spec.min_trade * (len(self.columns) + 1)
         return slack
 

@@ -74,7 +74,7 @@ def account(trades, prices=CLOSE, market=MARKET, flows=None, **others):
     return result
 
 
-EXECUTED = {0: (500.0, 1000.0), 2: (0.0, -400.0), 5: (253.0, -600.0)}
+EXECUTED = {0: (500.0, 1000.0), 2: (-15.0, -381.0), 5: (266.0, -619.0)}
 """Roughly what :data:`WEIGHTS` ask for."""
 
 
@@ -97,8 +97,8 @@ def test_orders_that_were_executed_are_no_fault():
     [
         (0, 0, "of AAPL on 2015-03-02, where 0 % of NAV is held and 50 % was decided on 2015-03-02"),
         (2, 1, "XOM on 2015-03-04, where 48.48 % of NAV is held and 30 % was decided on 2015-03-04"),
-        (5, 0, "AAPL on 2015-03-09, where 53.19 % of NAV is held and 80 % was decided on 2015-03-09"),
-        (5, 1, "XOM on 2015-03-09, where 27.36 % of NAV is held and 0 % was decided on 2015-03-09"),
+        (5, 0, "AAPL on 2015-03-09, where 51.65 % of NAV is held and 80 % was decided on 2015-03-09"),
+        (5, 1, "XOM on 2015-03-09, where 28.25 % of NAV is held and 0 % was decided on 2015-03-09"),
     ],
 )
 def test_an_order_that_was_dropped_is_told_with_its_day_and_asset(row, column, words):
@@ -115,8 +115,15 @@ def test_each_order_that_was_dropped_is_counted():
 
 
 def test_most_of_an_order_cut_away_is_a_drop_and_a_little_is_not():
-    assert check(account({**EXECUTED, 5: (100.0, -600.0)})).asset == "AAPL"
-    assert not check(account({**EXECUTED, 5: (180.0, -600.0)})).failed
+    assert check(account({**EXECUTED, 5: (100.0, -619.0)})).asset == "AAPL"
+    assert not check(account({**EXECUTED, 5: (180.0, -619.0)})).failed
+
+
+def test_where_nothing_is_traded_less_is_enough():
+    """A drift of 1.5 % of NAV that was to be sold: with a fill it would be a matter of sizing."""
+    found = check(account(without(2, 0)))
+    assert (found.asset, found.session, found.value) == ("AAPL", "2015-03-04", 1.0)
+    assert not check(account({**EXECUTED, 2: (-1.0, -381.0)})).failed
 
 
 def test_what_was_told_as_rejected_is_not_told_again():
@@ -127,9 +134,9 @@ def test_what_was_told_as_rejected_is_not_told_again():
 
 
 def test_late_is_not_dropped_and_after_the_next_decision_is_not_late():
-    late = {**without(2, 1), 4: (0.0, -400.0)}
+    late = {**without(2, 1), 4: (0.0, -381.0)}
     assert not check(account(late)).failed
-    assert check(account({**without(2, 1), 5: (253.0, -1000.0)})).session == "2015-03-04"
+    assert check(account({**without(2, 1), 5: (266.0, -1000.0)})).session == "2015-03-04"
 
 
 def test_an_engine_that_never_heard_of_a_symbol_dropped_its_orders():
@@ -172,12 +179,12 @@ def test_less_than_a_unit_of_an_engine_of_whole_units_is_no_order():
     close = CLOSE * 1000.0
     market = dataclasses.replace(MARKET, close=close, open=close)
     assert not check(account({}, prices=close, market=market), market=market, told=decisions()).failed
-    fractions = account({0: (0.5, 1.0), 2: (0.0, -0.4), 5: (0.05, 0.0)}, prices=close, market=market)
+    fractions = account({0: (0.5, 1.0), 2: (-0.015, -0.381), 5: (0.05, 0.0)}, prices=close, market=market)
     assert check(fractions, market=market).session == "2015-03-09"
 
 
 def test_least_trades_and_flows_are_reasons_to_miss_a_weight():
-    nothing = account({**without(2, 1), 5: (253.0, -1000.0)})
+    nothing = account({**without(2, 1), 5: (266.0, -1000.0)})
     assert not check(nothing, dataclasses.replace(SPEC, min_trade=20_000.0)).failed
     flows = np.zeros(len(DAYS))
     flows[2] = 60_000.0
