@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import warnings
 
 import pytest
 
@@ -11,10 +12,12 @@ from pytest_finbot.errors import EngineError, ParameterError
 
 pytestmark = pytest.mark.engine("backtrader")
 
-try:
-    import backtrader as bt
-except ImportError:  # each test is skipped by its marker, or fails where the engine must be there
-    bt = None
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # its sources are old
+    try:
+        import backtrader as bt
+    except ImportError:  # each test is skipped by its marker, or fails where the engine must be there
+        bt = None
 
 
 def scripted(**by_row):

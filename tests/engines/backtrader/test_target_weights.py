@@ -74,6 +74,12 @@ def test_whole_units_are_those_of_the_change(rule, a_spec, a_market, proven):
     assert result.native["conventions"]["units"] == "whole"
 
 
+def test_fractional_units_are_not_rounded(rule, a_spec, a_market, proven):
+    rule({0: [0.5], 2: [0.3]})
+    result = proven(a_spec(), a_market([32, 30, 40, 40], opens=[30, 30, 40, 40]))
+    assert result.fills.quantity.tolist() == [15.625, pytest.approx(0.3 * 1156.25 / 40 - 15.625, rel=1e-14)]
+
+
 def test_an_open_above_the_close_leaves_cash_short_and_the_order_is_told(rule, a_spec, a_market, proven):
     rule({0: [1.0]})
     result = proven(a_spec(), a_market([10, 11], opens=[10, 10.5]))
@@ -253,14 +259,14 @@ def test_next_open_needs_opens(rule, a_spec, a_market):
 def test_it_leaves_nothing_behind_and_a_second_run_gives_the_same_bits(
     rule, capsys, a_spec, a_market, proven
 ):
-    import backtrader
-
-    from pytest_finbot.engines.backtrader import account
-
     rule({0: [0.3, 0.5], 1: [0.5, 0.2], 2: [0.1, 0.8]})
     prices = [[10.1, 20.3], [10.7, 19.9], [11.3, 18.1], [12.9, 21.7]]
     spec, market = a_spec("AB", costs=CostSpec(7, 0.001, 3)), a_market(prices, opens=prices)
     first = proven(spec, market)
+    import backtrader
+
+    from pytest_finbot.engines.backtrader import account
+
     kept = (len(vars(account)), len(backtrader.Strategy._indcol), [*warnings.filters])
     second = proven(spec, market)
     assert (len(vars(account)), len(backtrader.Strategy._indcol), [*warnings.filters]) == kept
