@@ -46,6 +46,7 @@ from pytest_finbot.engines.adapting.undisturbed import undisturbed
 from pytest_finbot.engines.decisions import decide
 from pytest_finbot.engines.sizing import whole_units
 from pytest_finbot.errors import EngineError, ParameterError
+from pytest_finbot.strategies.resolve import is_callable_path
 
 FRACTION: Final = 1e-8
 """Smallest part of a unit that a run with fractional units trades."""
@@ -75,6 +76,8 @@ class BacktestingEngine(Adapter):
         ]
         if spec.fill == "next_close":
             notes.append("bars have the close in place of the open, at which orders are filled")
+        if is_callable_path(spec.strategy):
+            notes.append("fractions of free equity that a strategy of its kind orders are sized at the fill")
         if spec.units == "fractional":
             notes.append(f"units are whole multiples of {FRACTION:g} (FractionalBacktest)")
         return Conventions(

@@ -38,6 +38,7 @@ from pytest_finbot.engines.adapting.own_strategy import refuse_what_only_weights
 from pytest_finbot.engines.adapting.undisturbed import undisturbed
 from pytest_finbot.engines.decisions import decide
 from pytest_finbot.errors import ParameterError
+from pytest_finbot.strategies.resolve import is_callable_path
 
 _NAME = "finbot"
 _NOT_A_NUMBER = "bt was told to trade an amount that is not a number, and traded nothing"
@@ -69,10 +70,9 @@ class BtEngine(Adapter):
             )
         if spec.costs.slippage_bps:
             notes.append("slippage is half of bt's bid-offer spread, a fraction of the close")
-        notes.append(
-            "where NAV falls below zero, bt closes every position and trades nothing afterwards; a "
-            "native strategy may set commissions of its own, which count where costs has none"
-        )
+        notes.append("where NAV falls below zero, bt closes every position and trades nothing afterwards")
+        if is_callable_path(spec.strategy):
+            notes.append("commissions that a strategy of bt's kind sets itself count where costs has none")
         return Conventions(
             fill=spec.fill,
             sized_at="fill",

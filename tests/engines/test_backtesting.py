@@ -13,11 +13,13 @@ from pytest_finbot.checks.accounting import check_books
 from pytest_finbot.checks.against_market import check_marks_at_market
 from pytest_finbot.checks.contract import check_result
 from pytest_finbot.checks.declared import check_declared
+from pytest_finbot.checks.orders import check_orders
 from pytest_finbot.contracts import ActionSpec, CostSpec, DataSpec, Flow, MarketData, RunSpec, TargetWeights
 from pytest_finbot.engines.backtesting import FRACTION, BacktestingEngine
 from pytest_finbot.engines.resolve import engine_problems
 from pytest_finbot.errors import EngineError, MissingDependencyError, ParameterError
 from pytest_finbot.market.store import load_market
+from pytest_finbot.valuation.books import Books
 
 pytestmark = pytest.mark.engine("backtesting")
 
@@ -25,8 +27,8 @@ SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
 
 @pytest.fixture(autouse=True)
-def _strategies_here(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+def _strategies_there(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "native_strategies"))
 
 
 def a_spec(strategy="fixed_weights", **changes):
@@ -89,6 +91,7 @@ def proven(spec, market=MARKET):
         *check_books(result, spec),
         check_declared(result, spec, market),
         check_marks_at_market(result, market, spec.marks),
+        check_orders(Books(result), spec, market, result.decisions),
     )
     assert not [check for check in checks if check.failed]
     return result

@@ -14,6 +14,7 @@ from pytest_finbot.checks.accounting import check_books
 from pytest_finbot.checks.against_market import check_marks_at_market
 from pytest_finbot.checks.contract import check_result
 from pytest_finbot.checks.declared import check_declared
+from pytest_finbot.checks.orders import check_orders
 from pytest_finbot.contracts import (
     ActionSpec,
     CostSpec,
@@ -27,16 +28,12 @@ from pytest_finbot.engines.portfolio import PortfolioEngine
 from pytest_finbot.engines.resolve import engine_problems
 from pytest_finbot.errors import MissingDependencyError, ParameterError
 from pytest_finbot.market.store import load_market
+from pytest_finbot.valuation.books import Books
 
 pytestmark = pytest.mark.engine("bt")
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 TEN = ("AAPL", "BAC", "CVX", "GE", "HD", "JNJ", "JPM", "KO", "MSFT", "XOM")
-
-
-@pytest.fixture(autouse=True)
-def _strategies_here(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parent))
 
 
 def a_spec(symbols="AB", strategy="fixed_weights", **changes):
@@ -53,10 +50,6 @@ def a_spec(symbols="AB", strategy="fixed_weights", **changes):
         rebalance_freq="none",
     )
     return dataclasses.replace(spec, **changes)
-
-
-def native(name, **changes):
-    return a_spec(strategy=f"bt_strategies:{name}", **changes)
 
 
 def a_market(closes, symbols="ABCDEFGH"):
@@ -93,6 +86,7 @@ def proven(spec, market):
         *check_books(result, spec),
         check_declared(result, spec, market),
         check_marks_at_market(result, market, spec.marks),
+        check_orders(Books(result), spec, market, result.decisions),
     )
     assert not [check for check in checks if check.failed]
     return result
@@ -333,78 +327,10 @@ def test_costs_on_real_prices_keep_every_identity(ten_shares):
     assert fills.price == pytest.approx(closes * (1 + 5e-4 * np.sign(fills.quantity)), rel=1e-12)
 
 
-# -------------------------------------------------------------- native strategies
+# ---------------------------------------------------------- refused, and no trace
 
 
 PRICES = [[10, 20], [11, 20], [12, 19], [13, 22]]
-
-
-def test_a_native_strategy_trades_with_the_runs_params_and_capital():
-    result = proven(native("Monthly", params={"fraction": 0.5}), a_market(PRICES))
-    assert result.quantity[0].tolist() == [25, 12.5]
-    assert result.decisions is None
-    assert result.nav[1] == 1025
-
-
-def test_trades_that_cancel_out_in_a_session_are_fills_with_fees():
-    spec = native("BackAndForth", costs=CostSpec(commission_bps=100))
-    result = proven(spec, a_market(PRICES))
-    assert result.fills.quantity.tolist() == [10, -10] * 4
-    assert result.fills.fee[:2].tolist() == pytest.approx([1, 1])
-    assert result.nav[0] == pytest.approx(998)
-
-
-def test_a_strategys_own_commissions_count_where_the_batch_has_none():
-    assert proven(native("OwnCommission"), a_market(PRICES)).fills.fee.tolist() == [1.0]
-    result = proven(native("OwnCommission", costs=CostSpec(commission_bps=100)), a_market(PRICES))
-    assert result.fills.fee[0] == pytest.approx(5 / 1.01)
-
-
-def test_a_tree_of_strategies_is_one_account():
-    result = proven(native("Tree"), a_market(PRICES))
-    assert result.quantity[0] == pytest.approx([60, 15])
-    assert result.cash[0] == pytest.approx(100)
-    assert any("tree" in words for words in result.native["derived"])
-
-
-def test_money_from_outside_is_a_flow():
-    result = proven(native("Deposits"), a_market(PRICES))
-    assert result.flows.tolist() == [0, 500, 0, 0]
-    assert result.nav.tolist() == [1000, 1500, 1500, 1500]
-
-
-def test_an_amount_that_is_no_number_is_a_rejected_order():
-    result = proven(native("NoNumber"), a_market(PRICES))
-    assert [(order.session, order.asset) for order in result.rejected_orders] == [
-        (row, 0) for row in range(4)
-    ]
-    assert "not a number" in result.rejected_orders[0].reason
-
-
-def test_what_a_strategy_raises_passes_through():
-    with pytest.raises(ZeroDivisionError, match="of the strategy's own"):
-        BtEngine().run(native("Raises"), a_market(PRICES))
-
-
-def test_a_class_of_another_kind_is_refused():
-    with pytest.raises(ParameterError, match=r"expected a subclass of bt\.Strategy"):
-        BtEngine().run(native("NoStrategy"), a_market(PRICES))
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"cash_buffer": 0.02}, "cash_buffer: .* sizes its own orders"),
-        ({"max_gross_exposure": 1.0}, "max_gross_exposure: .* sizes its own orders"),
-        ({"fill": "next_close"}, "fill: next_close: .* trades it at close"),
-    ],
-)
-def test_a_native_strategy_is_not_told_what_it_would_not_hear(changes, words):
-    with pytest.raises(ParameterError, match=words):
-        BtEngine().run(native("Monthly", **changes), a_market(PRICES))
-
-
-# ---------------------------------------------------------- refused, and no trace
 
 
 @pytest.mark.parametrize(
@@ -441,9 +367,6 @@ def test_a_second_run_gives_the_same_bits_and_nothing_is_left_behind(monkeypatch
     for name in ("nav", "cash", "quantity", "mark"):
         assert getattr(first, name).tobytes() == getattr(second, name).tobytes()
     assert rows_of(first) == rows_of(second)
-    assert (bt.core.SecurityBase.transact, bt.core.SecurityBase.allocate) == methods
-    with pytest.raises(ZeroDivisionError):
-        BtEngine().run(native("Raises"), a_market(PRICES))
     assert (bt.core.SecurityBase.transact, bt.core.SecurityBase.allocate) == methods
     assert warnings.filters == filters
     assert capfd.readouterr() == ("", "")
