@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from pytest_finbot.config.comparing import with_references
 from pytest_finbot.config.files import Files
 from pytest_finbot.config.level import EXPANDING, Level, read_level
 from pytest_finbot.config.matrix import told_parts
@@ -166,7 +167,7 @@ def _specs(
     runs: Sequence[Level],
     inspect: Inspect | None,
 ) -> tuple[RunSpec, ...]:
-    specs = []
+    specs: list[tuple[RunSpec, Level]] = []
     first: dict[str, Level] = {}
     for given in runs:
         line = document.positions.line(given.place)
@@ -179,10 +180,13 @@ def _specs(
             spec = merger.spec(run, line)
             if spec is None:
                 continue
-            specs.append(spec)
+            specs.append((spec, run))
             for place, message in inspect(spec) if inspect is not None else ():
                 findings.add(merger.owner(run, place), message)
-    return tuple(specs)
+    if all(spec.compare_with is None for spec, _ in specs):
+        return tuple(spec for spec, _ in specs)
+    ids = [run.id for run in first.values() if run.id is not None]
+    return tuple(with_references(specs, ids, merger, findings))
 
 
 def _tell_duplicate(run: Level, earlier: Level, document: Document, findings: Findings) -> None:

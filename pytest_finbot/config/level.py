@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from pytest_finbot.config.actions import ACTION_KEYS, take_actions
 from pytest_finbot.config.attempts import retries_given
+from pytest_finbot.config.comparing import compare_given
 from pytest_finbot.config.fields import symbol_fault
 from pytest_finbot.config.files import Files
 from pytest_finbot.config.models import DefaultsModel, OneRunModel
@@ -200,6 +201,8 @@ def _take(level: Level, model: DefaultsModel, findings: Findings, files: Files) 
         values["checks"] = (said["checks"],)
     if "marks" in given:
         values["marks"] = _given_in(said["marks"])
+    if "compare_with" in given:
+        values["compare_with"] = compare_given(said["compare_with"])
     if not given.isdisjoint(ACTION_KEYS):
         take_actions(given, said, values)
     if not given.isdisjoint(OLDER_KEYS):

@@ -14,6 +14,7 @@ from typing import Any, Final
 from pytest_finbot.contracts import (
     ActionSpec,
     CheckSpec,
+    CompareSpec,
     CostSpec,
     DataSpec,
     Dividend,
@@ -105,7 +106,7 @@ def _to_json(name: str, value: Any) -> Any:
         return list(value)
     if name == "data":
         return {**dataclasses.asdict(value), "allow": list(value.allow)}
-    if name in ("costs", "checks", "marks"):
+    if name in ("costs", "checks", "marks") or (name == "compare_with" and value is not None):
         return dataclasses.asdict(value)
     if name == "flows":
         return [_dated(flow) for flow in value]
@@ -130,6 +131,11 @@ def _to_json(name: str, value: Any) -> Any:
             "winsorize_limits": list(value.winsorize_limits),
         }
     return dict(value) if name in ("params", "multipliers") else value
+
+
+def _checks(value: Mapping[str, Any]) -> CheckSpec:
+    limits = {check: None if limit is None else Limit(**limit) for check, limit in value["limits"].items()}
+    return CheckSpec(**{**value, "limits": limits})
 
 
 def _dated(value: Any) -> dict[str, Any]:
@@ -171,10 +177,11 @@ def _from_json(name: str, value: Any) -> Any:
     if name == "part" and value is not None:
         return _undated(PartSpec, value, "own_from")
     if name == "checks":
-        limits = {
-            check: None if limit is None else Limit(**limit) for check, limit in value["limits"].items()
-        }
-        return CheckSpec(**{**value, "limits": limits})
+        return _checks(value)
+    if name == "compare_with" and value is not None:
+        return CompareSpec(
+            **{**value, "checks": _checks(value["checks"]), "costs": CostSpec(**value["costs"])}
+        )
     if name == "retries":
         return RetrySpec(**{**value, "on": tuple(ErrorCategory(word) for word in value["on"])})
     if name == "bundle" and value is not None:

@@ -28,6 +28,9 @@ _ESSENTIAL: Final = frozenset(
 )
 """Keys without which nobody can tell whether the rest of a run makes sense."""
 
+_WHOLE: Final = PLAIN | {"tags", "outputs", "compare_with"}
+"""Keys of which the last that is given counts."""
+
 _ENDING: Final = ("isolation", "timeout", "memory_limit")
 """Keys that say where a run is executed and what ends it, as messages prefer them."""
 
@@ -56,7 +59,7 @@ class Merger:
             "strategy": "",
             "params": {},
             "start_capital": DEFAULT_CAPITAL,
-            **{name: value for name, value in given.items() if name in PLAIN or name in ("tags", "outputs")},
+            **{name: value for name, value in given.items() if name in _WHOLE},
         }
         self._data_given: dict[str, Any] = given.get("data", {})
         self._costs_given: dict[str, Any] = given.get("costs", {})
@@ -85,7 +88,7 @@ class Merger:
         for name, value in values.items():
             if name == "params":
                 merged["params"] = {**merged["params"], **value} if merged["params"] else value
-            elif name in merged or name in PLAIN or name in ("tags", "outputs"):
+            elif name in _WHOLE:
                 merged[name] = value
         bundle_path, bundle = self._bundle(values)
         symbols = values.get("symbols") or self._defaults.values.get("symbols")

@@ -13,6 +13,7 @@ from pydantic import Field, WithJsonSchema
 from pytest_finbot.config.actions import Dividends, FlowModel, Multipliers, Splits
 from pytest_finbot.config.attempts import MemoryLimit, Retries, Timeout
 from pytest_finbot.config.checks import ChecksModel
+from pytest_finbot.config.comparing import CompareWith
 from pytest_finbot.config.fields import (
     Amount,
     BatchName,
@@ -144,6 +145,7 @@ class DefaultsModel(OlderKeys):
     splits: Splits = cast(Any, None)
     dividend_booking: DividendBooking = "cash"
     multipliers: Multipliers = cast(Any, None)
+    compare_with: CompareWith = None
 
 
 class OneRunModel(DefaultsModel):

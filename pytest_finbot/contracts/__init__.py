@@ -9,6 +9,7 @@ the resolution of an index, days do not.
 from pytest_finbot.contracts.gate import SERIES_CHECKS, Cause, CausePart, CheckSpec, Limit, PresetName, Waiver
 from pytest_finbot.contracts.inputs import (
     ActionSpec,
+    CompareSpec,
     CostSpec,
     DataDigest,
     DataFinding,
@@ -58,6 +59,7 @@ __all__ = [
     "CausePart",
     "CheckResult",
     "CheckSpec",
+    "CompareSpec",
     "Conventions",
     "CostBooking",
     "CostSpec",

@@ -151,6 +151,25 @@ class CostSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CompareSpec:
+    """Another run of the batch, the reference, that a run's result is held against when all have run.
+
+    ``checks`` say how far the two may be apart. The rest is how the reference trades, in its own
+    words: with that the difference is split (see ``engines.ladder``). A run's window, strategy,
+    symbols and capital are the reference's own.
+    """
+
+    run: str
+    checks: CheckSpec = dataclasses.field(default_factory=lambda: CheckSpec("cross_engine"))
+    engine: str = ""
+    fill: FillTiming = "close"
+    units: Units = "fractional"
+    costs: CostSpec = CostSpec()
+    cash_buffer: float = 0.0
+    min_trade: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class RetrySpec:
     """Whether a failed run is tried again, and when.
 
@@ -239,6 +258,8 @@ class RunSpec:
     """Fraction of NAV that target weights leave in cash: each is multiplied by one less it."""
     rejected_orders: RejectedOrders = "fail"
     """Whether a run of which the engine rejected orders fails, or only says so; not part of the hash."""
+    compare_with: CompareSpec | None = None
+    """The run of the same batch that its result is compared with; no part of the hash."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

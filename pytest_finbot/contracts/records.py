@@ -114,5 +114,8 @@ class RunRecord:
     """What the run is a part of, see :class:`~pytest_finbot.contracts.PartSpec`."""
     native: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What the engine says of itself, see ``EngineResult.native``: ``conventions``, ``derived`` …"""
+    ladder: Mapping[str, Any] | None = None
+    """Of a run with ``compare_with``: the built-in engine with the reference's conventions, then with one
+    after the other of the run's own, see ``engines.ladder``; or ``why_not``."""
     compared_at: str = ""
     """When a recorded result was compared again without being executed; empty: when it ran."""

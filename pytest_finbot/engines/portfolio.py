@@ -29,6 +29,7 @@ from pytest_finbot.contracts import (
 )
 from pytest_finbot.engines.decisions import Decisions, decide, fillable
 from pytest_finbot.engines.events import EventBook, Events, multipliers, steps
+from pytest_finbot.engines.execution import PLAIN, Execution, Orders
 from pytest_finbot.engines.sizing import Rebalancer, total
 from pytest_finbot.errors import ParameterError
 from pytest_finbot.strategies.resolve import strategy_module
@@ -63,15 +64,18 @@ class PortfolioEngine:
         return _simulated(terms, decide(spec, market))
 
 
-def simulate(spec: RunSpec, market: MarketData, targets: TargetWeights) -> EngineResult:
+def simulate(
+    spec: RunSpec, market: MarketData, targets: TargetWeights, execution: Execution = PLAIN
+) -> EngineResult:
     """The account that follows ``targets``; see the module for the method.
 
     Orders decided at a session's close fill at that close, the next close or the next open,
-    as ``spec.fill`` says, and are sized at the prices they fill at. Raises ParameterError
-    where ``next_open`` is asked for and the prices have no opens, for a flow on a day that is no
-    session, and for the multiplier of a symbol that the run does not trade.
+    as ``spec.fill`` says, and are sized at the prices they fill at, unless ``execution`` says
+    otherwise. Raises ParameterError where ``next_open`` is asked for and the prices have no
+    opens, for a flow on a day that is no session, and for the multiplier of a symbol that the
+    run does not trade.
     """
-    return _simulated(_Terms(spec, market), fillable(spec, market, targets))
+    return _simulated(_Terms(spec, market), fillable(spec, market, targets), execution)
 
 
 class _Terms:
@@ -91,12 +95,12 @@ class _Terms:
         self.events = Events.of(spec, market, self.multiplier)
 
 
-def _simulated(terms: _Terms, decisions: Decisions) -> EngineResult:
+def _simulated(terms: _Terms, decisions: Decisions, execution: Execution = PLAIN) -> EngineResult:
     spec, market = terms.spec, terms.market
     warnings = list(decisions.warnings)
-    rows, weights = decisions.fill_rows, decisions.weights
+    rows = decisions.fill_rows
     prices = np.ascontiguousarray(terms.fill_prices[rows])
-    book = _trade(terms, rows, weights, prices, warnings)
+    book = _trade(terms, decisions, prices, warnings, execution)
     fills = _fills(spec, rows, prices, book.trades, terms.multiplier)
     income = None
     if book.events is not None:
@@ -123,7 +127,9 @@ def _simulated(terms: _Terms, decisions: Decisions) -> EngineResult:
         native={
             "decisions": decisions.made,
             "scaled_decisions": decisions.scaled,
-            "conventions": PortfolioEngine().conventions(spec).to_json(),
+            "conventions": dataclasses.replace(
+                PortfolioEngine().conventions(spec), sized_at=execution.sized_at
+            ).to_json(),
         },
         decisions=_followed(decisions, book.lost),
     )
@@ -170,30 +176,39 @@ class _Book:
 
 
 def _trade(
-    terms: _Terms, rows: IntArray, weights: FloatArray, prices: FloatArray, warnings: list[str]
+    terms: _Terms, decisions: Decisions, prices: FloatArray, warnings: list[str], execution: Execution
 ) -> _Book:
     """Walk rebalances and events: book each, then value the sessions up to the next."""
     spec, unit_values = terms.spec, terms.unit_values
+    rows = decisions.fill_rows
     sessions, assets = unit_values.shape
     book = _Book(sessions, assets)
-    bounds, decisions = steps(rows, terms.events, sessions)
-    rebalancer = Rebalancer(spec, weights, prices if terms.multiplier is None else prices * terms.multiplier)
+    bounds, numbers = steps(rows, terms.events, sessions)
+    filled_at = prices if terms.multiplier is None else prices * terms.multiplier
+    rebalancer: Rebalancer | Orders = (
+        Rebalancer(spec, decisions.weights, filled_at)
+        if execution.plain
+        else Orders(spec, decisions, unit_values, filled_at, terms.events.splits, execution)
+    )
+    orders = rebalancer if isinstance(rebalancer, Orders) else None
     if terms.events.rows:
         book.events = EventBook(terms.events, spec, unit_values)
     happening, at_open = set(terms.events.rows), spec.fill == "next_open"
 
     cash = float(spec.start_capital)
     quantity = np.zeros(assets)
-    held = np.zeros((len(decisions) + 1, assets))
+    held = np.zeros((len(numbers) + 1, assets))
     book.nav[: bounds[0]] = cash
     book.cash[: bounds[0]] = cash
     for step, (begin, end) in enumerate(itertools.pairwise(bounds)):
+        k = numbers[step]
+        if orders is not None and k >= 0:
+            orders.decide(k, cash, quantity)
         events = book.events if begin in happening else None
         if events is not None:
             cash, quantity = events.begin(begin, cash, quantity)
             if not at_open:
                 cash, quantity = events.end(begin, cash, quantity)
-        k = decisions[step]
         if k >= 0:
             cash -= rebalancer.trade(k, cash, quantity)
             quantity = np.add(quantity, rebalancer.trades[k], out=held[step + 1])

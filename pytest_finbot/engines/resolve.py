@@ -54,7 +54,10 @@ class CallableEngine:
         return (own,) if strategy_problem(spec.strategy) else (own, strategy_module(spec.strategy))
 
     def conventions(self, spec: RunSpec) -> Conventions | None:
-        return None
+        """What the function's own attribute ``conventions``, a function of the spec, says; none without."""
+        told = getattr(self._function, "conventions", None)
+        found: Conventions | None = None if told is None else told(spec)
+        return found
 
     def run(self, spec: RunSpec, market: MarketData) -> EngineResult:
         result: EngineResult = self._function(spec, market)

@@ -1,10 +1,29 @@
-"""A run's parameters as its engine and strategy get them."""
+"""A run's parameters and prices as its engine and strategy get them."""
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import random
 from typing import Any, NoReturn
 
+import numpy as np
+
+from pytest_finbot.contracts import MarketData, RunSpec
 from pytest_finbot.errors import MissingParameterError
+
+
+def handed_out(spec: RunSpec, market: MarketData) -> tuple[RunSpec, MarketData]:
+    """``spec`` and ``market`` for code of others, with the run's seed set.
+
+    Their own copies: what a strategy does to its parameters or prices is no neighbour's matter,
+    and the record speaks of the run as it was asked for.
+    """
+    if spec.seed is not None:
+        random.seed(spec.seed)
+        np.random.seed(spec.seed)
+    theirs = dataclasses.replace(spec, params=GivenParams(copy.deepcopy(spec.params)))
+    return theirs, dataclasses.replace(market, factors=dict(market.factors))
 
 
 class GivenParams(dict[str, Any]):

@@ -51,6 +51,8 @@ class RunOutcome:
     risk: RiskAnalysis | None = None
     costs: CostAnalysis | None = None
     comparison: Comparison | None = None
+    ladder: Mapping[str, Any] | None = None
+    """What it and its reference differ by, split, see :mod:`..ladder`."""
     previous: EarlierRuns | None = None
     """What an ungated run is counted against."""
     counters: Mapping[str, int] = field(default_factory=dict)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-
-import numpy as np
 
 from pytest_finbot.baselines.coverage import NAME as COVERAGE
 from pytest_finbot.baselines.dependencies import dependencies_of_run
@@ -30,7 +26,8 @@ from pytest_finbot.market.store import load_market
 from pytest_finbot.pipeline.data_notes import data_counters, data_notes, data_warnings
 from pytest_finbot.pipeline.decided import decided
 from pytest_finbot.pipeline.fingerprints import code_of, environment_of
-from pytest_finbot.pipeline.given_params import GivenParams
+from pytest_finbot.pipeline.given_params import handed_out
+from pytest_finbot.pipeline.ladder import difference_split
 from pytest_finbot.pipeline.outcome import RunOutcome
 from pytest_finbot.pipeline.rerun import check_determinism
 from pytest_finbot.strategies.factors import panel_factors
@@ -92,13 +89,7 @@ def simulate(run: RunOutcome) -> Counters:
     run.fingerprint["code"] = code = code_of(engine.modules(spec))
     imported = environment_of(tuple(code["distributions"]))
     run.fingerprint["environment"] = {**run.fingerprint["environment"], **imported}
-    if spec.seed is not None:
-        random.seed(spec.seed)
-        np.random.seed(spec.seed)
-    # Their own copies: what a strategy does to its parameters or prices is no neighbour's matter,
-    # and the record speaks of the run as it was asked for.
-    theirs = dataclasses.replace(spec, params=GivenParams(copy.deepcopy(spec.params)))
-    result = engine.run(theirs, dataclasses.replace(market, factors=dict(market.factors)))
+    result = engine.run(*handed_out(spec, market))
     check_result(result, spec, market)
     run.result = result
     run.warnings.extend(result.warnings)
@@ -253,6 +244,19 @@ def _hold(run: RunOutcome) -> None:
         raise RegressionError(headline(run.comparison))
 
 
+def ladder(run: RunOutcome) -> Counters:
+    """What the run and its reference differ by, split, where it is compared with another run."""
+    compare = run.spec.compare_with
+    if compare is None:
+        raise PhaseSkipped("not asked for (compare_with)")
+    if run.errors:
+        raise PhaseSkipped("the run failed, and is not compared")
+    run.ladder = difference_split(run.spec, _market(run), _result(run), compare)
+    if "why_not" in run.ladder:
+        raise PhaseSkipped(f"cannot be split: {run.ladder['why_not']}")
+    return {"steps": len(run.ladder["steps"])}
+
+
 def _reproducible(cause: Cause, times: int) -> Cause:
     """``cause``, unless it says what fresh executions have just disproved."""
     if cause.part != "not deterministic":
@@ -272,6 +276,7 @@ PHASES = (
     Phase("risk", risk, critical=False, needs=("marks",)),
     Phase("costs", costs, critical=False, needs=("marks",)),
     Phase("checks", checks, critical=False, needs=("marks", "analytics")),
+    Phase("ladder", ladder, critical=False, foreign=True, needs=("marks",)),
 )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_finbot.reports.compared import ComparedFacts
 from pytest_finbot.reports.phase_facts import PhaseFacts, TimeSpent
 from pytest_finbot.reports.price_facts import PriceTally
 from pytest_finbot.reports.rows import SummaryRow
@@ -89,6 +90,8 @@ class BatchFacts:
     """Of the runs that this session executed."""
     stitched: tuple[StitchedFacts, ...] = ()
     """Parts of runs that were put together again, and those that could not be."""
+    compared: tuple[ComparedFacts, ...] = ()
+    """Runs that were held against another run of the batch, and those that could not be."""
 
     @property
     def runs_per_second(self) -> float | None:
@@ -96,9 +99,15 @@ class BatchFacts:
 
     @property
     def regressions(self) -> int:
-        """Runs the gate closed on: moved, new, not comparable, missing; and waivers that expired."""
-        failed = self.error_categories.get("regression", 0)
+        """What the gate closed on: runs that moved, are new, not comparable, missing; waivers that expired;
+        comparisons with another run that are to be within their limits, and are not."""
+        failed = self.error_categories.get("regression", 0) + self.too_far_apart
         return failed if self.gate is None else failed + len(self.gate.missing) + len(self.gate.expired)
+
+    @property
+    def too_far_apart(self) -> int:
+        """Runs out of tolerance against another run, or not comparable with it, where that is gated."""
+        return sum(one.fails for one in self.compared)
 
     @property
     def errors(self) -> int:

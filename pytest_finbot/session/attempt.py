@@ -220,6 +220,7 @@ class Executor:
             counted_against=_counted_against(batch, run),
             books={} if result is None else _books(result),
             native={} if result is None else native_notes(result.native),
+            ladder=run.ladder,
             timings=timings,
             **described(spec),
         )

@@ -30,6 +30,7 @@ from pytest_finbot.registry.segments import Durability
 from pytest_finbot.session.acceptance import acceptance
 from pytest_finbot.session.attempt import OpenBatch, now
 from pytest_finbot.session.cancelling import CancelWatch, requests
+from pytest_finbot.session.comparing import planned_comparisons
 from pytest_finbot.session.continuing import LAST, continue_batch, find_batch, require_same_slices
 from pytest_finbot.session.crashes import crash_record
 from pytest_finbot.session.discovery import absolute, leave_out
@@ -69,7 +70,12 @@ class Controller:
         """Batches that have nothing to run where slices are asked for."""
         leave_out(config, (batch.path for batch in self.left_out))
         self.planned = [
-            PlannedBatch(batch, f"{node_id(batch.path, config.rootpath)}::", planned_parts(batch.runs))
+            PlannedBatch(
+                batch,
+                f"{node_id(batch.path, config.rootpath)}::",
+                planned_parts(batch.runs),
+                planned_comparisons(batch.runs),
+            )
             for batch in batches
         ]
         self.options = GateOptions.of(config)
@@ -356,6 +362,7 @@ class Controller:
             self.options.fail_on,
             problems,
             planned.parts,
+            planned.comparisons,
             self.workers_started or None,
             profiled=self.config.option.finbot_profile is not None,
         )

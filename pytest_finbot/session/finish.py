@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from pytest_finbot.baselines.headline import signed_money
 from pytest_finbot.baselines.waivers import expired
 from pytest_finbot.contracts import BatchStatus
+from pytest_finbot.reports.compared import compared_lines
 from pytest_finbot.reports.coverage_facts import CoverageTally
 from pytest_finbot.reports.facts import BatchFacts, GateFacts, WaiverFacts
 from pytest_finbot.reports.phase_facts import PhaseTally
 from pytest_finbot.reports.rows import SummaryRow
 from pytest_finbot.reports.summary import write_summary
 from pytest_finbot.reports.words import spent
+from pytest_finbot.session.comparing import compare_all
 from pytest_finbot.session.stitching import stitch_all
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_finbot.registry.protocol import Registry
     from pytest_finbot.reports.stitched import StitchedFacts
     from pytest_finbot.session.attempt import OpenBatch
+    from pytest_finbot.session.comparing import PlannedComparison
     from pytest_finbot.session.gate import BatchGate, FailOn
     from pytest_finbot.session.stitching import PlannedPart
 
@@ -121,6 +124,7 @@ class Finished:
         if facts.gate is not None:
             yield from self.shown
             yield from _gate_lines(facts.gate)
+        yield from compared_lines(facts.compared)
         if self.green and not self._passes("any"):
             yield f"  not green, and excused by --finbot-fail-on {self.fail_on}"
         if self.profiled and facts.time_spent is not None:
@@ -165,6 +169,7 @@ def finish_batch(
     fail_on: FailOn,
     problems: Sequence[str] = (),
     parts: Sequence[PlannedPart] = (),
+    comparisons: Sequence[PlannedComparison] = (),
     workers: int | None = None,
     *,
     profiled: bool = False,
@@ -209,8 +214,13 @@ def finish_batch(
         time_spent=tally.time_spent(seconds, workers),
     )
     stitched = stitch_all(parts, fold, registry, opened.output)
+    compared = compare_all(comparisons, fold, registry)
+    unreadable = (f"{one.run} against {one.reference}: {one.why_not}" for one in compared if one.fault)
     facts = dataclasses.replace(
-        facts, stitched=stitched, problems=(*facts.problems, *_not_stitched(stitched, fold))
+        facts,
+        stitched=stitched,
+        compared=compared,
+        problems=(*facts.problems, *_not_stitched(stitched, fold), *unreadable),
     )
     _copy_logs(registry.logs_folder(opened.batch_id), opened.output / "logs")
     shown: list[str] = []

@@ -147,6 +147,8 @@ def spec_of(keys: Mapping[str, Any], test_file: Path) -> RunSpec:
     """The run that ``keys`` describe; relative paths are relative to the folder of ``test_file``."""
     if "checks" in keys:
         raise ParameterError(f"{SHOWN}: checks: give preset and limits to finbot_regression.check")
+    if "compare_with" in keys:
+        raise ParameterError(f"{SHOWN}: compare_with: for runs of a batch file alone; a test has one run")
     for key in ("timeout", "memory_limit", "isolation", "retries"):
         if key in keys:
             raise ParameterError(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pytest_finbot.registry.protocol import BatchWriter
     from pytest_finbot.session.attempt import OpenBatch
     from pytest_finbot.session.cancelling import CancelWatch
+    from pytest_finbot.session.comparing import PlannedComparison
     from pytest_finbot.session.continuing import Continued
     from pytest_finbot.session.output import OutputFolder
     from pytest_finbot.session.stitching import PlannedPart
@@ -27,6 +28,8 @@ class PlannedBatch:
     """Node ids of its runs begin with this."""
     parts: tuple[PlannedPart, ...] = ()
     """Runs that are put together again when the batch ends."""
+    comparisons: tuple[PlannedComparison, ...] = ()
+    """Runs that are held against another one when the batch ends."""
     open: OpenBatch | None = None
     folder: OutputFolder | None = None
     gate: BatchGate = field(default_factory=lambda: BatchGate("none"))

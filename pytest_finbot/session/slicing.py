@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_finbot.config.comparing import cut_alike
 from pytest_finbot.contracts import PartSpec, RunSpec
 from pytest_finbot.errors import DataError, ParameterError
 
@@ -158,12 +159,14 @@ def _slices(spec: RunSpec, slicing: Slicing) -> Iterator[RunSpec]:
     for number, (first, last) in enumerate(_pieces(slicing, own_start, start, end), 1):
         if not _has_sessions(spec, first, last):
             continue
+        ending = f".{first}_{last}"
         yield dataclasses.replace(
             spec,
-            name=f"{spec.name}.{first}_{last}",
+            name=f"{spec.name}{ending}",
             end_date=last,
             flows=tuple(flow for flow in spec.flows if flow.date <= last),
             part=PartSpec(of=spec.name, kind="slice", number=number, own_from=first),
+            compare_with=cut_alike(spec.compare_with, ending),
         )
 
 

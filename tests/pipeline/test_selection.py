@@ -74,6 +74,6 @@ def test_what_was_left_out_is_told_from_what_was_skipped(tmp_path):
             {"name": phase.name, "status": phase.status, "reason": phase.reason} for phase in outcome.phases
         ]
     }
-    assert left_out(record) == ("analytics", "costs", "checks")
+    assert left_out(record) == ("analytics", "costs", "checks", "ladder")
     assert [phase for kind, phase in said if kind == "phase_start"] == ["market_data"]
     assert [phase for kind, phase in said if kind == "phase_result"] == ORDER

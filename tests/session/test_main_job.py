@@ -157,7 +157,7 @@ def test_the_log_tells_each_phase_as_it_starts_and_ends(project):
     ]
     held = [line for line in lines if line["run"] == "held"]
     started = [line["phase"] for line in held if line["kind"] == "phase_start"]
-    assert started == ["market_data", "simulate", "marks", "analytics", "risk", "costs", "checks"]
+    assert started == ["market_data", "simulate", "marks", "analytics", "risk", "costs", "checks", "ladder"]
     simulated = next(line for line in held if line["kind"] == "phase_result" and line["phase"] == "simulate")
     assert simulated["counters"] == {"sessions": 6, "fills": 2, "rejected_orders": 0}
     skipped = next(line for line in held if line["kind"] == "phase_result" and line["phase"] == "risk")
