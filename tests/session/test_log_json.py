@@ -89,8 +89,9 @@ def test_lines_that_are_lost_are_told_with_the_run(project):
     project.batch("- {id: one}")
     assert project.pytest("--finbot-log-json=/dev/full").ret == 0
     [warning] = project.summary()["runs"][0]["warnings"]
+    count = 2 * len(PHASES)
     assert warning == (
-        f"{2 * len(PHASES)} lines of its log could not be written: cannot write to /dev/full: No space left on device"
+        f"{count} lines of its log could not be written: cannot write to /dev/full: No space left on device"
     )
 
 
