@@ -129,8 +129,8 @@ def test_where_nothing_is_traded_less_is_enough():
 def test_what_was_told_as_rejected_is_not_told_again():
     rejected = (RejectedOrder(2, 1, -400.0, "halted"),)
     assert not check(account(without(2, 1), rejected_orders=rejected)).failed
-    elsewhere = (RejectedOrder(2, 0, -400.0, "halted"), RejectedOrder(1, 1, -400.0, "halted"))
-    assert check(account(without(2, 1), rejected_orders=elsewhere)).session == "2015-03-04"
+    for elsewhere in (RejectedOrder(2, 0, -400.0, "halted"), RejectedOrder(1, 1, -400.0, "halted")):
+        assert check(account(without(2, 1), rejected_orders=(elsewhere,))).session == "2015-03-04"
 
 
 def test_late_is_not_dropped_and_after_the_next_decision_is_not_late():
@@ -173,6 +173,26 @@ def test_a_move_after_the_open_is_no_fault_of_an_order_filled_there():
     assert not check(result, spec, market, told).failed
     dropped = account({}, market=market)
     assert check(dropped, spec, market, told).session == "2015-03-03"
+
+
+@pytest.mark.parametrize(("weight", "failed"), [(1.0, True), (0.71, True), (0.5, False)])
+def test_a_split_between_decision_and_fill_hides_no_order_and_makes_none(weight, failed):
+    close, splits = np.full((8, 2), 50.0), np.ones((8, 2))
+    close[3:, 1], splits[3, 1] = 25.0, 2.0
+    market = dataclasses.replace(MARKET, close=close, open=close, splits=splits)
+    quantity = np.zeros((8, 2))
+    quantity[0:, 1], quantity[3:, 1] = 1000.0, 2000.0
+    held = account({0: (0.0, 1000.0)}, prices=close, market=market)
+    result = dataclasses.replace(held, quantity=quantity, splits=splits, nav=np.full(8, 100_000.0))
+    assert not [one for one in check_books(result, SPEC) if one.failed]
+    told = decisions([[0.0, weight]], rows=(2,), later=1)
+    assert check(result, dataclasses.replace(SPEC, fill="next_close"), market, told).failed is failed
+
+
+def test_who_has_lost_everything_is_not_asked_for_positions():
+    result = account({0: (0.0, 120_000.0), 1: (0.0, -120_000.0)})
+    assert result.nav[1] == -20_000.0
+    assert not check(result, told=decisions([[0.0, 60.0], [0.0, 0.5], [0.8, 0.0]])).failed
 
 
 def test_less_than_a_unit_of_an_engine_of_whole_units_is_no_order():
