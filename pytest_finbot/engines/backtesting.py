@@ -193,7 +193,8 @@ class _Session:
         with warnings.catch_warnings(), self._silent():
             # Ours and its own modules only: what a strategy warns of is its own matter.
             warnings.filterwarnings("always", module=r"(pytest_finbot\.engines\.)?backtesting(\.|$)")
-            warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"backtesting\.")
+            for category in (DeprecationWarning, FutureWarning):
+                warnings.filterwarnings("ignore", category=category, module=r"backtesting\.")
             warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"backtesting\._stats")
             if self.unit == 1.0:
                 test = self._library.Backtest(self._bars, strategy, **keywords)
@@ -269,10 +270,16 @@ class _Session:
                 f"an order of {self._sessions[-1]} was not executed: no session is left to fill it"
             )
         return [
-            RejectedOrder(last, 0, float(order.size) * self.unit, "its limit or stop was never reached")
+            RejectedOrder(last, 0, self._units(order) * self.unit, "its limit or stop was never reached")
             for order in resting
-            if abs(order.size) >= 1
         ]
+
+    def _units(self, order: Any) -> float:
+        """What ``order`` is for, in its units; a fraction of equity at the price that it waits for."""
+        size = float(order.size)
+        if abs(size) >= 1.0:
+            return size
+        return size * float(self._strategy.equity) / float(order.limit or order.stop)
 
     def nav(self) -> FloatArray:
         """Its equity. Raises EngineError where it was spent: the engine forgets what is owed."""

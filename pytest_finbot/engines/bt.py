@@ -115,6 +115,8 @@ class BtEngine(Adapter):
         )
         trades = _Trades(test.strategy, bt.core.TOL)
         with warnings.catch_warnings(), trades.noted(bt.core.SecurityBase):
+            for category in (DeprecationWarning, FutureWarning):
+                warnings.filterwarnings("ignore", category=category, module=r"(bt|ffn)\.")
             # Statistics that nobody reads, of a NAV that may be zero or less.
             warnings.filterwarnings(
                 "ignore", category=RuntimeWarning, module=r"ffn\.|pandas\.core\.arraylike"

@@ -279,7 +279,8 @@ def test_a_fraction_that_is_less_than_one_unit_is_rejected():
 
 def test_orders_that_wait_at_the_end_are_told():
     result = proven(native("Limit", units="whole"), a_market(CLOSES[:5], OPENS[:5]))
-    assert rejected(result) == [(4, 0, 3, "its limit or stop was never reached")]
+    words = "its limit or stop was never reached"
+    assert rejected(result) == [(4, 0, 3, words), (4, 0, -2.5, words)]  # a quarter of 1000, at 100
     assert "an order of 2020-01-05 was not executed: no session is left to fill it" in result.warnings
 
 

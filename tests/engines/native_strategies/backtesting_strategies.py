@@ -53,6 +53,7 @@ class Limit(Strategy):
     def next(self):
         if len(self.data) == 2:
             self.buy(size=3, limit=0.5)
+            self.sell(size=0.25, limit=100)
         if len(self.data) == 5:
             self.buy(size=2)
 
