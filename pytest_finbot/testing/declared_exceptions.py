@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import pytest
@@ -52,7 +52,7 @@ def points_of(kind: type) -> tuple[str, ...]:
 
 def check_exceptions(kind: type, exceptions: object) -> None:
     """Raise TypeError unless ``exceptions`` maps names of points to reasons."""
-    if not isinstance(exceptions, dict):
+    if not isinstance(exceptions, Mapping):
         raise TypeError(f"{kind.__name__}.exceptions is {exceptions!r}, expected {{name of a point: reason}}")
     known = points_of(kind)
     for name, reason in exceptions.items():

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import copy
-import dataclasses
 import json
 import os
 import pickle
-import random
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
 from pytest_finbot.checks.contract import check_result
 from pytest_finbot.contracts import EngineResult, MarketData, RunSpec
 from pytest_finbot.engines.resolve import resolve_engine
-from pytest_finbot.pipeline.given_params import GivenParams
+from pytest_finbot.pipeline.given_params import handed_out
 
 _PROGRAM = "pytest_finbot.testing.fresh"
 _MOST_WORDS = 2_000
@@ -30,11 +25,7 @@ def run(spec: RunSpec, market: MarketData) -> EngineResult:
     The engine is found by its name and gets copies of its own, as in a session.
     """
     engine = resolve_engine(spec.engine)
-    if spec.seed is not None:
-        random.seed(spec.seed)
-        np.random.seed(spec.seed)
-    theirs = dataclasses.replace(spec, params=GivenParams(copy.deepcopy(dict(spec.params))))
-    result = engine.run(theirs, dataclasses.replace(market, factors=dict(market.factors)))
+    result = engine.run(*handed_out(spec, market))
     check_result(result, spec, market)
     return result
 
