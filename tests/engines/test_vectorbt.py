@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pytest_finbot.checks.accounting import check_books
 from pytest_finbot.checks.against_market import check_marks_at_market
@@ -266,6 +268,54 @@ def test_the_same_run_again_has_the_same_bits_and_prints_nothing(capfd):
     assert one.fills.fee.tobytes() == other.fills.fee.tobytes()
     assert one.rejected_orders == other.rejected_orders
     assert capfd.readouterr() == ("", "")
+
+
+SYMBOLS = 3
+prices = st.lists(
+    st.lists(st.floats(1.0, 500.0), min_size=SYMBOLS, max_size=SYMBOLS), min_size=2, max_size=12
+)
+weight_rows = st.lists(st.floats(-0.8, 0.8), min_size=SYMBOLS, max_size=SYMBOLS)
+all_costs = st.one_of(
+    st.builds(CostSpec, commission_bps=st.floats(0, 50), slippage_bps=st.floats(0, 50)),
+    st.builds(CostSpec, commission_bps=st.floats(0, 50), commission_per_share=st.floats(0, 0.05)),
+)
+
+
+@st.composite
+def backtests(draw):
+    closes = np.array(draw(prices))
+    rows = sorted(draw(st.sets(st.integers(0, len(closes) - 1), min_size=1, max_size=6)))
+    spec = a_spec(
+        "ABC",
+        rows,
+        [draw(weight_rows) for _ in rows],
+        costs=draw(all_costs),
+        fill=draw(st.sampled_from(["close", "next_close", "next_open"])),
+        units=draw(st.sampled_from(["fractional", "whole"])),
+        start_capital=10_000.0,
+    )
+    return spec, a_market(closes, closes * draw(st.floats(0.9, 1.1)))
+
+
+# The strategy's module is the same for every example.
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(backtests())
+def test_the_books_add_up_and_what_is_not_held_is_told(backtest):
+    spec, market = backtest
+    result = ran(spec, market)
+    if spec.units == "whole":
+        assert not (result.quantity % 1.0).any()
+        return
+    traded_at = market.open if spec.fill == "next_open" else market.close
+    told = {(order.session, order.asset) for order in result.rejected_orders}
+    before = np.vstack([np.zeros(SYMBOLS), result.quantity])
+    cash = np.concatenate([[spec.start_capital], result.cash])
+    for row, weights in zip(result.decisions.fill_rows, result.decisions.weights, strict=True):
+        nav = cash[row] + before[row] @ traded_at[row]
+        lacks = np.abs(weights * nav - result.quantity[row] * traded_at[row])
+        told_there = [(row, column) in told for column in range(SYMBOLS)]
+        assert not (lacks[~np.array(told_there)] > 1e-9 * abs(nav)).any()
+        assert not (lacks[told_there] < 1e-13 * abs(nav)).any()
 
 
 @pytest.mark.parametrize(
