@@ -12,6 +12,7 @@ from pytest_finbot.config.manifest import runs_from_json, runs_to_json, spec_fro
 from pytest_finbot.contracts import (
     ActionSpec,
     CheckSpec,
+    CompareSpec,
     CostSpec,
     DataSpec,
     Dividend,
@@ -66,6 +67,18 @@ parts = st.builds(
     st.integers(1, 99),
     st.none() | st.dates(),
 )
+costs = st.builds(CostSpec, amounts, amounts, amounts, st.sampled_from(["targeted", "from_cash"]))
+fills = st.sampled_from(["close", "next_close", "next_open"])
+units = st.sampled_from(["fractional", "whole"])
+checks = st.builds(
+    CheckSpec,
+    st.sampled_from(["exact", "refactor", "rounding", "parity", "cross_engine"]),
+    st.dictionaries(
+        st.sampled_from(["nav", "cash", "fills", "metrics.sharpe"]),
+        st.none() | st.builds(Limit, amounts, amounts, st.floats(0.1, 1), st.none() | amounts),
+    ),
+    st.none() | st.booleans(),
+)
 specs = st.builds(
     RunSpec,
     name=text,
@@ -87,10 +100,10 @@ specs = st.builds(
         st.none() | text,
         text,
     ),
-    costs=st.builds(CostSpec, amounts, amounts, amounts, st.sampled_from(["targeted", "from_cash"])),
+    costs=costs,
     rebalance_freq=st.sampled_from(["none", "D", "W", "M", "Q", "A"]),
-    fill=st.sampled_from(["close", "next_close", "next_open"]),
-    units=st.sampled_from(["fractional", "whole"]),
+    fill=fills,
+    units=units,
     min_trade=amounts,
     max_gross_exposure=st.none() | amounts,
     bundle=st.none() | bundles,
@@ -102,20 +115,14 @@ specs = st.builds(
     outputs=st.lists(st.sampled_from(["parquet", "csv"]), max_size=2).map(tuple),
     description=text,
     line=st.integers(0, 10**6),
-    checks=st.builds(
-        CheckSpec,
-        st.sampled_from(["exact", "refactor", "rounding", "parity", "cross_engine"]),
-        st.dictionaries(
-            st.sampled_from(["nav", "cash", "fills", "metrics.sharpe"]),
-            st.none() | st.builds(Limit, amounts, amounts, st.floats(0.1, 1), st.none() | amounts),
-        ),
-        st.none() | st.booleans(),
-    ),
+    checks=checks,
     marks=st.builds(MarkSpec, st.integers(0, 99), st.floats(0, 1)),
     flows=several(Flow, st.dates(), st.floats(-1e9, 1e9)),
     actions=actions,
     multipliers=st.dictionaries(text, amounts, max_size=3),
     part=st.none() | parts,
+    compare_with=st.none()
+    | st.builds(CompareSpec, text, checks, text, fills, units, costs, st.floats(0, 0.9), amounts),
 )
 
 

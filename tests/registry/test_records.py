@@ -97,6 +97,8 @@ FIELDS = {
     "books": st.dictionaries(TEXT, NUMBER, max_size=2),
     "timings": st.dictionaries(TEXT, NUMBER, max_size=2),
     "part": st.none() | st.dictionaries(TEXT, JSON, max_size=3),
+    "native": st.dictionaries(TEXT, TEXT, max_size=1),
+    "ladder": st.none() | st.builds(lambda nav: {"reference": "a", "steps": [{"final_nav": nav}]}, NUMBER),
     "compared_at": TEXT,
     "counted_against": st.none() | TEXT,
 }

@@ -372,6 +372,7 @@ def test_keys_of_a_run_are_told_like_those_of_a_batch_file(user):
             ({"data": {"path": "price.csv"}}, "data.path: file not found: 'price.csv'; did you mean"),
             ({"end_date": datetime.datetime(2020, 1, 9, 12)}, "end_date: .*what a batch file can say"),
             ({"checks": {"preset": "exact"}}, "checks: give preset and limits to finbot_regression.check"),
+            ({"compare_with": "other"}, "compare_with: for runs of a batch file alone"),
             ({"symbols": ["AAA", "NOPE"]}, "NOPE"),
         ],
     )
@@ -391,7 +392,7 @@ def test_keys_of_a_run_are_told_like_those_of_a_batch_file(user):
             finbot_regression.check(result, cash=result.cash)
     """,
     )
-    run(user, "tests/test_keys.py").assert_outcomes(passed=11, failed=1)
+    run(user, "tests/test_keys.py").assert_outcomes(passed=12, failed=1)
 
 
 def test_a_run_that_fails_raises_its_own_error_and_cannot_skip_the_test(user):
