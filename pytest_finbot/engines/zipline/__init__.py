@@ -33,11 +33,14 @@ _PRICED_AT_NOTHING = 1e-6
 _NOISY = ("zipline", "exchange_calendars", "empyrical")
 _LOGGERS = (
     "AlgoWarning",
+    "Algorithm",
     "Blotter",
     "DataPortal",
     "Performance",
     "Trade Simulation",
     "Trading",
+    "TradingControl",
+    "UsEquityPricing",
     "ZiplineLog",
     "zipline",
 )

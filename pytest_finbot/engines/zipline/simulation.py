@@ -120,30 +120,30 @@ def simulate(spec: RunSpec, market: MarketData, strategy: Strategy, events: Even
         equity_slippage=FixedBasisPointsSlippage(spec.costs.slippage_bps, volume_limit=1.0),
         equity_commission=Commission(spec.costs),
     )
-    with World.of(market, events.dividends) as world:
-        first, last = world.sessions[0], world.sessions[-1]
+    world = World(market, events.dividends)
+    first, last = world.sessions[0], world.sessions[-1]
 
-        class Algorithm(TradingAlgorithm):  # type: ignore[misc]
-            @staticmethod
-            def default_pipeline_domain(_calendar: Any) -> Any:
-                return world.domain
+    class Algorithm(TradingAlgorithm):  # type: ignore[misc]
+        @staticmethod
+        def default_pipeline_domain(_calendar: Any) -> Any:
+            return world.domain
 
-        algorithm = Algorithm(
-            sim_params=SimulationParameters(first, last, world.calendar, capital_base=spec.start_capital),
-            data_portal=world.portal,
-            trading_calendar=world.calendar,
-            # What zipline reports by default takes longer than the simulation: only where it is read.
-            metrics_set={account} if strategy.analyze is None else metrics.load("default") | {account},
-            blotter=blotter,
-            benchmark_returns=pd.Series(0.0, index=world.sessions),
-            capital_changes=_capital_changes(events, world.sessions),
-            get_pipeline_loader=world.pipeline_loader,
-            initialize=strategy.initialize,
-            handle_data=strategy.handle_data,
-            before_trading_start=strategy.before_trading_start,
-            analyze=strategy.analyze,
-        )
-        algorithm.run()
+    algorithm = Algorithm(
+        sim_params=SimulationParameters(first, last, world.calendar, capital_base=spec.start_capital),
+        data_portal=world.portal,
+        trading_calendar=world.calendar,
+        # What zipline reports by default takes longer than the simulation: only where it is read.
+        metrics_set={account} if strategy.analyze is None else metrics.load("default") | {account},
+        blotter=blotter,
+        benchmark_returns=pd.Series(0.0, index=world.sessions),
+        capital_changes=_capital_changes(events, world.sessions),
+        get_pipeline_loader=world.pipeline_loader,
+        initialize=strategy.initialize,
+        handle_data=strategy.handle_data,
+        before_trading_start=strategy.before_trading_start,
+        analyze=strategy.analyze,
+    )
+    algorithm.run()
     account.models = (
         type(blotter.commission_models[Equity]).__name__,
         type(blotter.slippage_models[Equity]).__name__,

@@ -1,18 +1,13 @@
-"""What zipline trades in, in memory: calendar, assets, prices and dividends of one market."""
+"""What zipline trades in, in memory: prices and dividends of one market, on its ground."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from datetime import time
-from typing import Any, ClassVar, Final
-from zoneinfo import ZoneInfo
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import sqlalchemy
 from exchange_calendars import ExchangeCalendar
-from zipline.assets import AssetDBWriter, AssetFinder
 from zipline.data.adjustments import Dividend
 from zipline.data.bar_reader import NoDataOnDate
 from zipline.data.data_portal import DataPortal
@@ -21,38 +16,23 @@ from zipline.pipeline.data import EquityPricing
 from zipline.pipeline.domain import EquitySessionDomain
 from zipline.pipeline.loaders import USEquityPricingLoader
 
-from pytest_finbot.contracts import FloatArray, MarketData, SessionArray
+from pytest_finbot.contracts import FloatArray, MarketData
 from pytest_finbot.engines.adapting.bars import VOLUME
-from pytest_finbot.errors import DataError
-from pytest_finbot.market.calendars import sessions_between
-
-LEAD_IN: Final = 520
-"""Sessions before the first one, without prices, for ``data.history`` to look back on: at most so many."""
-_REACH: Final = 800
-"""Days in which these are looked for."""
-EXCHANGE: Final = "FINBOT"
-_COUNTRY: Final = "US"
+from pytest_finbot.engines.zipline.ground import COUNTRY, Ground
 
 
 class World:
     """Everything that an algorithm asks about ``market``.
 
     ``sessions`` (``DatetimeIndex`` without a time zone) are the market's; ``dividends`` [T, N] in
-    currency a unit, or ``None``. :meth:`close` gives back what SQLite holds.
+    currency a unit, or ``None``.
     """
 
     def __init__(self, market: MarketData, dividends: FloatArray | None) -> None:
-        self.sessions = pd.DatetimeIndex(market.sessions.astype("datetime64[ns]"))
-        lead_in = _lead_in(market)
-        days = np.concatenate([lead_in, market.sessions]).astype("datetime64[ns]")
-        self.calendar = _calendar(pd.DatetimeIndex(days))
-        self._engine = sqlalchemy.create_engine("sqlite://")
-        try:
-            self.finder = _finder(self._engine, market.symbols, self.sessions)
-        except BaseException:
-            self.close()
-            raise
-        prices = _Prices(self.calendar, market, len(lead_in))
+        ground = Ground.of(market)
+        self.calendar, self.finder = ground.calendar, ground.finder
+        self.sessions = self.calendar.sessions[ground.lead_in :]
+        prices = _Prices(self.calendar, market, ground.lead_in)
         actions = _Actions(dividends, self.sessions)
         self.portal = _Portal(
             self.finder,
@@ -61,21 +41,8 @@ class World:
             equity_daily_reader=prices,
             adjustment_reader=None if dividends is None else actions,
         )
-        self.domain = EquitySessionDomain(self.calendar.sessions, _COUNTRY)
+        self.domain = EquitySessionDomain(self.calendar.sessions, COUNTRY)
         self._pipelines = USEquityPricingLoader.without_fx(prices, actions)
-
-    @classmethod
-    @contextmanager
-    def of(cls, market: MarketData, dividends: FloatArray | None) -> Iterator[World]:
-        """That of ``market``, closed afterwards, also where the run raises."""
-        world = cls(market, dividends)
-        try:
-            yield world
-        finally:
-            world.close()
-
-    def close(self) -> None:
-        self._engine.dispose()
 
     def pipeline_loader(self, column: Any) -> Any:
         """What loads ``column`` for a pipeline. Raises ValueError for what is no price of an equity."""
@@ -84,69 +51,13 @@ class World:
         raise ValueError(f"no data for the pipeline column {column}; expected those of EquityPricing")
 
 
-def _lead_in(market: MarketData) -> SessionArray:
-    """Sessions before the market's first: those of its calendar.
-
-    Where that is not known they are weekdays of earlier months and weeks, so that the first session is
-    the first of its month and week, as it is to strategies of weights.
-    """
-    first = market.sessions[0]
-    if market.calendar is not None:
-        with suppress(DataError):
-            known = sessions_between(market.calendar, (first - _REACH).item(), (first - 1).item())
-            if len(known):
-                return known[-LEAD_IN:]
-    monday = np.busday_offset(first + 1, -1, roll="backward", weekmask="Mon")
-    begin = min(first.astype("datetime64[M]").astype("datetime64[D]"), monday)
-    days = np.arange(begin - _REACH, begin)
-    weekdays: SessionArray = days[np.is_busday(days)][-LEAD_IN:]
-    return weekdays
-
-
-def _calendar(days: pd.DatetimeIndex) -> ExchangeCalendar:
-    """The calendar whose sessions are ``days``, with New York's hours, whatever the weekday."""
-    closed = pd.date_range(days[0], days[-1]).difference(days)
-
-    class Calendar(ExchangeCalendar):  # type: ignore[misc]
-        name = EXCHANGE
-        tz = ZoneInfo("America/New_York")
-        open_times = ((None, time(9, 30)),)
-        close_times = ((None, time(16)),)
-        weekmask = "1111111"
-        adhoc_holidays: ClassVar[list[pd.Timestamp]] = list(closed)
-
-    return Calendar(start=days[0], end=days[-1], side="right")
-
-
-def _finder(engine: Any, symbols: Sequence[str], sessions: pd.DatetimeIndex) -> AssetFinder:
-    """Equities by symbol, with their column as sid; none is closed before the last session is over."""
-    equities = pd.DataFrame(
-        {
-            "symbol": list(symbols),
-            "asset_name": list(symbols),
-            "start_date": sessions[0],
-            "end_date": sessions[-1],
-            "auto_close_date": sessions[-1] + pd.Timedelta(days=2),
-            "exchange": EXCHANGE,
-        },
-        index=range(len(symbols)),
-    )
-    exchanges = pd.DataFrame(
-        {"exchange": [EXCHANGE], "canonical_name": [EXCHANGE], "country_code": [_COUNTRY]}
-    )
-    AssetDBWriter(engine).write(equities=equities, exchanges=exchanges)
-    finder = AssetFinder(engine)
-    finder.retrieve_all(range(len(symbols)))
-    return finder
-
-
 class _Prices(CurrencyAwareSessionBarReader):  # type: ignore[misc]
     """Daily bars as zipline reads them, in full precision: its own files keep three decimals."""
 
     def __init__(self, calendar: ExchangeCalendar, market: MarketData, lead_in: int) -> None:
         self._calendar = calendar
         self._lead_in = lead_in
-        self._row = {session.value: row for row, session in enumerate(calendar.sessions)}
+        self._row = _rows(calendar.sessions)
         opened = market.close if market.open is None else market.open
         self._values = {
             "open": _led_in(opened, lead_in),
@@ -200,6 +111,11 @@ class _Prices(CurrencyAwareSessionBarReader):  # type: ignore[misc]
             raise NoDataOnDate(dt) from None
 
 
+def _rows(sessions: pd.DatetimeIndex) -> dict[int, int]:
+    """Rows of ``sessions`` by their nanoseconds, as ``Timestamp.value`` has them."""
+    return {nanoseconds: row for row, nanoseconds in enumerate(sessions.as_unit("ns").asi8.tolist())}
+
+
 def _led_in(prices: FloatArray, lead_in: int) -> FloatArray:
     """``prices`` [T, N] after so many sessions, which have none."""
     return np.vstack([np.full((lead_in, prices.shape[1]), np.nan), prices])
@@ -220,7 +136,7 @@ class _Actions:
 
     def __init__(self, dividends: FloatArray | None, sessions: pd.DatetimeIndex) -> None:
         self._dividends = dividends
-        self._row = {session.value: row for row, session in enumerate(sessions)}
+        self._row = _rows(sessions)
 
     def get_dividends_with_ex_date(self, assets: Any, date: pd.Timestamp, _finder: Any) -> list[Dividend]:
         if self._dividends is None:
