@@ -77,6 +77,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="end every run that takes longer, whatever the batch file says of its timeout",
     )
     group.addoption(
+        "--finbot-max-rss",
+        type=_size,
+        default=None,
+        metavar="SIZE",
+        help="replace a process that executes runs once it has more memory than SIZE (512 MiB, 2 GiB, bytes)",
+    )
+    group.addoption(
         "--finbot-isolation",
         choices=("auto", "inline", "process"),
         default=None,
@@ -190,6 +197,16 @@ def _seconds(text: str) -> float:
     if not 0 < seconds < float("inf"):
         raise _no_value(f"{text!r} is no time limit; expected seconds, above 0")
     return seconds
+
+
+def _size(text: str) -> int:
+    """A size in bytes; raises ArgumentTypeError, which is told with the option's name."""
+    from pytest_finbot.config.attempts import read_size
+
+    try:
+        return read_size(text)
+    except ValueError as error:
+        raise _no_value(str(error)) from None
 
 
 def _no_value(words: str) -> Exception:

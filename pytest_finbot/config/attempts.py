@@ -144,6 +144,15 @@ def _read_memory(value: Any) -> int | None:
     return int(_usual(size))
 
 
+def read_size(text: str) -> int:
+    """Bytes, as ``memory_limit`` has them, or as digits alone; raises ValueError with what is wrong."""
+    digits = text.strip()
+    size = _read_memory(int(digits) if digits.isdecimal() else text)
+    if size is None:
+        raise _MEMORY.refused(text)
+    return size
+
+
 _NULL: Final[list[dict[str, Any]]] = [
     {"type": "null"},
     {"type": "string", "pattern": r"^\s*[nN][oO][nN][eE]\s*$"},

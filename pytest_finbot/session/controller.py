@@ -40,6 +40,7 @@ from pytest_finbot.session.isolated import isolates
 from pytest_finbot.session.items import node_id
 from pytest_finbot.session.limits import worker_limit
 from pytest_finbot.session.loading import LeftOut, read_batches
+from pytest_finbot.session.max_rss import MemoryNotes
 from pytest_finbot.session.output import OutputFolder, replaced
 from pytest_finbot.session.planned import PlannedBatch
 from pytest_finbot.session.provenance import provenance
@@ -84,6 +85,7 @@ class Controller:
         self.stopped: str | None = None
         """Why runs are left over, where some are: pytest stopped after a failure."""
         self.resumed = ResumedRuns()
+        self.memory = MemoryNotes(config.option.finbot_max_rss)
         self.finished: list[Finished] = []
         self.workers_started = 0
         """Processes that execute runs for this one; 0 where it does so itself."""
@@ -364,6 +366,7 @@ class Controller:
             planned.parts,
             planned.comparisons,
             self.workers_started or None,
+            self.memory.of(planned.prefix),
             profiled=self.config.option.finbot_profile is not None,
         )
 

@@ -16,6 +16,7 @@ from pytest_finbot.session.collecting import categorize_by_hook
 from pytest_finbot.session.exit_guard import ExitGuard
 from pytest_finbot.session.isolated import isolates
 from pytest_finbot.session.items import RECORDER, RunItem
+from pytest_finbot.session.max_rss import MemoryWatch
 from pytest_finbot.session.recording import RunRecorder
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ class ExecutingPlugin:
             config.option.finbot_profile,
         )
         self._batches = batches
-        self._recorder = RunRecorder(registry, batches, worker, executor, watches, stream)
+        self._recorder = RunRecorder(
+            registry, batches, worker, executor, watches, stream, MemoryWatch(config.option.finbot_max_rss)
+        )
         config.stash[RECORDER] = self._recorder
 
     @pytest.hookimpl(wrapper=True)
@@ -56,7 +59,7 @@ class ExecutingPlugin:
         report = yield
         if call.when == "call" and isinstance(item, RunItem) and not isolates(item.spec):
             batch = self._batches.get(item.path)
-            if batch is not None and (report.capstdout or report.capstderr):
+            if batch is not None and not self._recorder.moved and (report.capstdout or report.capstderr):
                 attempt = self._recorder.attempt(batch, item.name)
                 said = _bounded(report.capstdout), _bounded(report.capstderr)
                 self._recorder.keep_output(batch, item.name, attempt, *said)

@@ -171,6 +171,7 @@ def finish_batch(
     parts: Sequence[PlannedPart] = (),
     comparisons: Sequence[PlannedComparison] = (),
     workers: int | None = None,
+    notes: Sequence[str] = (),
     *,
     profiled: bool = False,
 ) -> Finished:
@@ -178,8 +179,9 @@ def finish_batch(
 
     ``seconds`` is the time since the batch began, ``changes`` what was accepted of it,
     ``problems`` what went wrong with its recording, ``workers`` how many processes were started
-    to execute runs, where that is known, ``profiled`` whether they were. Raises OSError or
-    RegistryError where the summary cannot be written: a session without a summary is not green.
+    to execute runs, where that is known, ``notes`` what is told of them, ``profiled`` whether they
+    were. Raises OSError or RegistryError where the summary cannot be written: a session without a
+    summary is not green.
     """
     manifest = registry.manifest(opened.batch_id)
     started_at, provenance = manifest["created_at"], manifest["provenance"]
@@ -206,7 +208,7 @@ def finish_batch(
         deselected=fold.deselected,
         error_categories=fold.error_categories,
         problems=(*problems, *fold.problems, *tally.problems(), *gone, *_not_accepted(fold, changes)),
-        notes=(*batch.notes, *fold.notes, *coverage.notes()),
+        notes=(*batch.notes, *notes, *fold.notes, *coverage.notes()),
         provenance=provenance,
         gate=_gate_facts(fold, gate, changes, fail_on) if gate.gated else None,
         unproven=tally.unproven,

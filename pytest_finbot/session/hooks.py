@@ -13,6 +13,7 @@ from pytest_finbot.session.executing import ExecutingPlugin
 from pytest_finbot.session.exit_guard import ExitGuard
 from pytest_finbot.session.items import RECORDED, BatchFile
 from pytest_finbot.session.log_stream import LogStream
+from pytest_finbot.session.max_rss import SAID
 from pytest_finbot.session.resumed import STALE, WHY
 from pytest_finbot.session.resuming import EarlierResults
 from pytest_finbot.session.summary_json import SessionSummary
@@ -117,6 +118,8 @@ class ControllerPlugin:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" and (why := dict(report.user_properties).get(WHY)) is not None:
             self._controller.resumed.note(report.nodeid, str(why))
+        if report.when == "call" and (said := dict(report.user_properties).get(SAID)) is not None:
+            self._controller.memory.hear(report.nodeid, said)  # type: ignore[arg-type]
         if report.when == "call" and STALE in dict(report.user_properties):
             self._controller.resumed.stale.add(report.nodeid)
         if report.failed:

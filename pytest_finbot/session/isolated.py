@@ -21,6 +21,7 @@ from pytest_finbot.pipeline.isolation.limits import memory_bound, memory_limit_a
 from pytest_finbot.registry.ids import run_id
 from pytest_finbot.registry.records import record_from_json, record_to_json
 from pytest_finbot.session.attempt import Attempt, Executor, OpenBatch, UnrecordedError, described, now
+from pytest_finbot.session.max_rss import MemoryWatch
 from pytest_finbot.strategies.resolve import BUILT_IN as STRATEGIES
 
 # Bound now: in a child, a run may have replaced what the module holds.
@@ -73,9 +74,12 @@ def _load_libraries(spec: RunSpec) -> None:
 class IsolatedExecutor:
     """Executes attempts in one child of this process, which is replaced when one goes wrong."""
 
-    def __init__(self, executor: Executor, batches: Mapping[Path, OpenBatch]) -> None:
+    def __init__(
+        self, executor: Executor, batches: Mapping[Path, OpenBatch], memory: MemoryWatch | None = None
+    ) -> None:
         self._executor = executor
         self._batches = batches
+        self._memory = memory
         self._child = Child(self._work)
 
     def execute(
@@ -122,10 +126,23 @@ class IsolatedExecutor:
                 return _ended_record(attempt, ended, story)
             if record.status is RunStatus.FAILED:
                 self._child.close()  # what it broke in its process is no neighbour's matter
+            self._replace_beyond_limit(attempt, log)
             if ended.left_children:
                 record = replace(record, warnings=(*record.warnings, _left(ended.left_children)))
             return record
         return _ended_record(attempt, ended, story)
+
+    def _replace_beyond_limit(self, attempt: Attempt, log: Log) -> None:
+        """After an attempt: a child that has taken too much memory takes no further run."""
+        size = None if self._memory is None else self._memory.passed(self._child.pid)
+        if size is None or self._memory is None:
+            return
+        self._child.close()
+        if not isolates(attempt.spec):
+            return  # it was moved here by its worker, whose memory any child begins with: told there
+        self._memory.replaced += 1
+        about = {"run": attempt.spec.name, "attempt": attempt.number, "rss": size}
+        log("memory", {**about, "limit": self._memory.limit, "done": "replaced"})
 
     def close(self) -> None:
         self._child.close()

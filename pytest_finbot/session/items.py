@@ -11,6 +11,7 @@ import pytest
 
 from pytest_finbot.contracts import ErrorCategory, ErrorInfo, RunRecord, RunSpec
 from pytest_finbot.errors import RegistryError
+from pytest_finbot.session.max_rss import SAID
 from pytest_finbot.session.recording import CancelledError, NotToBeExecutedError, RunRecorder
 from pytest_finbot.session.resumed import STALE, WHY
 
@@ -72,6 +73,8 @@ class RunItem(pytest.Item):
         except NotToBeExecutedError as stale:
             self.user_properties.append((STALE, self.name))
             pytest.skip(str(stale))
+        if recorder.memory is not None and any(said := recorder.memory.take()):
+            self.user_properties.append((SAID, list(said)))
         record = recorded.record
         self.user_properties += [("finbot_run_id", record.run_id), (RECORDED, str(record.status))]
         if recorded.why is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import random
 import sys
 import time
@@ -23,12 +24,15 @@ from pytest_finbot.session.attempt import (
     record_outcome,
 )
 from pytest_finbot.session.cancelling import CancelRequest, CancelWatch
+from pytest_finbot.session.max_rss import in_words
 from pytest_finbot.session.resuming import EarlierResults
 
 if TYPE_CHECKING:
+    from pytest_finbot.pipeline.execute import Log
     from pytest_finbot.registry.protocol import BatchWriter, Registry
     from pytest_finbot.session.isolated import IsolatedExecutor
     from pytest_finbot.session.log_stream import LogStream
+    from pytest_finbot.session.max_rss import MemoryWatch
 
 
 class CancelledError(Exception):
@@ -69,6 +73,7 @@ class RunRecorder:
         executor: Executor,
         watches: Mapping[str, CancelWatch] | None = None,
         stream: LogStream | None = None,
+        memory: MemoryWatch | None = None,
     ) -> None:
         self._registry = registry
         self._batches = batches
@@ -79,6 +84,9 @@ class RunRecorder:
         self._writers: dict[str, BatchWriter] = {}
         self._attempts: dict[tuple[str, str], int] = {}
         self._isolated: IsolatedExecutor | None = None
+        self.memory = memory
+        self.moved = False
+        """The last attempt was executed in a child because this process has too much memory."""
         self.lost_lines = 0
         """Lines of the log that could not be written."""
         self.why_lost = ""
@@ -143,8 +151,14 @@ class RunRecorder:
         def log(kind: str, payload: Mapping[str, Any], *, flush: bool = True) -> None:
             self._note(attempt.batch, kind, payload, flush=flush)
 
+        self.moved = False
         if not isolates(attempt.spec):
-            return self._executor.execute(attempt, log)
+            size = None if self.memory is None else self.memory.passed(os.getpid())
+            if size is None:
+                return self._executor.execute(attempt, log)
+            record = self._beyond(attempt, log, size)
+            if record is not None:
+                return record
         record = self._isolation().execute(
             attempt,
             log,
@@ -155,6 +169,28 @@ class RunRecorder:
             self._unless_cancelled(attempt.batch)
             raise RegistryError(f"run {attempt.spec.name} was ended, and nobody asked for it")
         return record
+
+    def _beyond(self, attempt: Attempt, log: Log, size: int) -> RunRecord | None:
+        """The attempt's record, executed here although this process has passed its limit; ``None``
+        where it is to be executed in a child, which gives back all that it takes.
+        """
+        from pytest_finbot.pipeline.isolation import available
+
+        assert self.memory is not None, "asked for by its word"
+        assert self.memory.limit is not None, "asked for by its word"
+        why_not = "isolation: inline is asked for" if attempt.spec.isolation == "inline" else available()
+        about = {"run": attempt.spec.name, "attempt": attempt.number, "rss": size, "limit": self.memory.limit}
+        log("memory", {**about, "done": "moved" if why_not is None else "nothing"})
+        if why_not is None:
+            self.moved = True
+            self.memory.moved += 1
+            return None
+        record = self._executor.execute(attempt, log)
+        words = (
+            f"it was executed in a process whose memory ({in_words(size)}) had passed the "
+            f"{in_words(self.memory.limit)} of --finbot-max-rss, and cannot be replaced: {why_not}"
+        )
+        return dataclasses.replace(record, warnings=(*record.warnings, words))
 
     def _append(self, batch: OpenBatch, record: RunRecord) -> None:
         try:
@@ -239,7 +275,7 @@ class RunRecorder:
         if self._isolated is None:
             from pytest_finbot.session.isolated import IsolatedExecutor
 
-            self._isolated = IsolatedExecutor(self._executor, self._batches)
+            self._isolated = IsolatedExecutor(self._executor, self._batches, self.memory)
         return self._isolated
 
 
