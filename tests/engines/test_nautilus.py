@@ -176,7 +176,7 @@ def test_what_a_fill_pays_is_rounded_to_a_cent(decided):
     assert result.native["conventions"]["cent"] == 0.01
 
 
-def test_fractions_have_nine_decimals(decided):
+def test_fractions_have_nine_decimals_where_a_float_holds_them(decided):
     decided([0, 1], [[1.0], [0.0]])
     result = proven(a_spec("A"), a_market([[3.0], [6.0]]))
     assert result.quantity.tolist() == [[333.333333333], [0.0]]
@@ -285,6 +285,23 @@ def test_prices_are_those_of_the_market(decided, price):
     assert np.abs(result.mark / market.close - 1.0).max() <= 4e-16
     assert result.native["largest_price_rounding"] <= 4e-16
     assert result.warnings == ()
+
+
+def test_a_position_of_many_digits_is_closed_to_the_last(decided):
+    decided([0, 1, 2, 3], [[0.3], [0.9], [0.7], [0.0]])
+    market = a_market([[0.003], [0.00371], [0.0047], [0.0059]])
+    result = proven(a_spec("A", start_capital=1_000_000.0), market)
+    assert "units of 5 decimals" in result.native["instruments"]["A"]
+    assert result.quantity[0, 0] == pytest.approx(1e8, rel=1e-15)
+    assert result.quantity[3, 0] == 0.0
+    assert result.nav[3] == result.cash[3]
+
+
+def test_prices_have_no_more_decimals_than_the_market(decided):
+    decided([0], [[0.5, 0.5]])
+    told = proven(a_spec(), a_market([[10.25, 7.0], [11.5, 8.0]], [[10.125, 7.0], [11.0, 8.0]])).native
+    assert "prices of 3 and" in told["instruments"]["A"]
+    assert "prices of 0 and" in told["instruments"]["B"]
 
 
 def test_prices_of_too_many_decimals_are_told(decided):

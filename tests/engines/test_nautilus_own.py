@@ -278,6 +278,9 @@ def test_a_backtest_that_nautilus_ends_early_is_an_error():
     spec = a_spec("Quitting", params={"sizes": [1]})
     with pytest.raises(EngineError, match="the strategy shut the system down"):
         run(spec, a_market(A))
+    from nautilus_trader.common.component import is_backtest_force_stop
+
+    assert not is_backtest_force_stop()
     # And the run after it is whole.
     assert len(proven(a_spec(params={"sizes": [1]}), a_market(A)).fills) == 1
 
@@ -346,6 +349,26 @@ def test_what_a_strategy_raises_passes_through(place, capfd):
         run(a_spec(params={"sizes": [1], "fails_in": place}), a_market(A))
     assert capfd.readouterr() == ("", "")
     assert len(proven(a_spec(params={"sizes": [1]}), a_market(A)).fills) == 1
+
+
+@pytest.mark.parametrize("params", [{}, {"fails_in": "bar"}, {"fails_in": "start"}])
+def test_the_engine_is_disposed_of_in_any_case(params, monkeypatch):
+    from pytest_finbot.engines.nautilus import account
+
+    disposed = []
+
+    class Engine(account.BacktestEngine):
+        def dispose(self):
+            disposed.append(self)
+            super().dispose()
+
+    monkeypatch.setattr(account, "BacktestEngine", Engine)
+    if params:
+        with pytest.raises(LookupError):
+            run(a_spec(params=params), a_market(A))
+    else:
+        run(a_spec(params=params), a_market(A))
+    assert len(disposed) == 1
 
 
 def test_random_numbers_are_those_of_the_seed():

@@ -200,8 +200,7 @@ class TargetWeights(Strategy):  # type: ignore[misc]
         k = self._decision.get(bar.ts_init)
         if k is None:
             return
-        held = [self.portfolio.net_position(each.id) for each in self._feed.instruments]
-        quantity = np.array([float(units) for units in held])
+        quantity = np.array([float(self.portfolio.net_position(each.id)) for each in self._feed.instruments])
         cash = self.portfolio.account(VENUE).balance_total(USD).as_double()
         self._rebalancer.trade(k, cash, quantity)
         units = self._rebalancer.trades[k]
@@ -214,12 +213,7 @@ class TargetWeights(Strategy):  # type: ignore[misc]
                     f"an order of {units[column]:g} {instrument.id} is more than the {self._feed.depth:g} "
                     "units in the order book that nautilus makes of a bar: the rest would fill a tick away"
                 )
-            # A float of many digits may miss the last unit of the position that it is to close.
-            size = (
-                Quantity.from_decimal(abs(held[column]))
-                if units[column] == -quantity[column]
-                else Quantity(abs(float(units[column])), instrument.size_precision)
-            )
+            size = Quantity(abs(float(units[column])), instrument.size_precision)
             if size:
                 side = OrderSide.BUY if units[column] > 0.0 else OrderSide.SELL
                 self.submit_order(self.order_factory.market(instrument.id, side, size))

@@ -28,6 +28,8 @@ CLOSES: Final = 16 * 3_600 * 10**9
 _SHORT = 8
 """Decimals up to which prices are looked at for how many they have."""
 _SIZE_DECIMALS = 9
+_GROWTH = 100.0
+"""Times the start capital that may be held of one symbol while sizes stay exact."""
 _SPEC = BarSpecification(1, BarAggregation.DAY, PriceType.LAST)
 _VOLUME = min(VOLUME, QUANTITY_MAX)
 _COLUMNS = ("open", "high", "low", "close", "volume")
@@ -46,11 +48,11 @@ class Feed:
         days = market.sessions.astype("datetime64[ns]").astype(np.int64)
         self.open_ns: IntArray = days + OPENS
         self.close_ns: IntArray = days + CLOSES
-        self.size_decimals = 0 if spec.units == "whole" else min(_SIZE_DECIMALS, FIXED_PRECISION)
+        self._spec = spec
         equity = spec.units == "whole" and not shortable
         taker_fee = Decimal(repr(spec.costs.commission_bps)) / 10_000
         self.instruments: list[Instrument] = [
-            self._instrument(symbol, self._decimals(column), taker_fee, equity=equity)
+            self._instrument(symbol, column, taker_fee, equity=equity)
             for column, symbol in enumerate(market.symbols)
         ]
         self.bar_types = [BarType(each.id, _SPEC, AggregationSource.EXTERNAL) for each in self.instruments]
@@ -86,7 +88,7 @@ class Feed:
     def _bars(self, column: int, open_rows: frozenset[int]) -> dict[tuple[str, int], Any]:
         instrument, bar_type = self.instruments[column], self.bar_types[column]
         decimals = instrument.price_precision
-        volume = Quantity(_VOLUME, self.size_decimals)
+        volume = Quantity(_VOLUME, instrument.size_precision)
         table = bars(self._market, column, _COLUMNS)
         found: dict[tuple[str, int], Any] = {}
         values = zip(*(table[name].tolist() for name in _COLUMNS[:4]), self.close_ns.tolist(), strict=True)
@@ -115,7 +117,19 @@ class Feed:
                 return decimals
         return int(FIXED_PRECISION)
 
-    def _instrument(self, symbol: str, decimals: int, taker_fee: Decimal, *, equity: bool) -> Instrument:
+    def _size_decimals(self, column: int) -> int:
+        """As many as a float holds of the largest position: nautilus keeps positions as floats, and with
+        more of them what closes one would leave the last digit of it."""
+        if self._spec.units == "whole":
+            return 0
+        largest = _GROWTH * self._spec.start_capital / float(self._market.close[:, column].min())
+        decimals = min(_SIZE_DECIMALS, int(FIXED_PRECISION))
+        while decimals and largest * 10.0**decimals > 2.0**53:
+            decimals -= 1
+        return decimals
+
+    def _instrument(self, symbol: str, column: int, taker_fee: Decimal, *, equity: bool) -> Instrument:
+        decimals, of_size = self._decimals(column), self._size_decimals(column)
         identity = InstrumentId(Symbol(symbol), VENUE)
         smallest = Price.from_decimal(Decimal(1).scaleb(-decimals))
         if equity:
@@ -137,9 +151,9 @@ class Feed:
             asset_class=AssetClass.EQUITY,
             quote_currency=USD,
             price_precision=decimals,
-            size_precision=self.size_decimals,
+            size_precision=of_size,
             price_increment=smallest,
-            size_increment=Quantity.from_decimal(Decimal(1).scaleb(-self.size_decimals)),
+            size_increment=Quantity.from_decimal(Decimal(1).scaleb(-of_size)),
             taker_fee=taker_fee,
             maker_fee=taker_fee,
             ts_event=0,
