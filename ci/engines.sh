@@ -9,8 +9,8 @@
 # the settings of pip with the files of constraints that they name (PIP_CONSTRAINT). It can be removed at
 # any time. The code tested is always that of this checkout, whichever made the environment.
 #
-# What is run: tests/engines/test_NAME*.py, where the engine has to be there and at least one test has to
-# pass; then the batch files examples/engines/[finbot_]NAME*.yaml, where there are any.
+# What is run: tests/engines/test_NAME*.py and tests/engines/NAME/, where the engine has to be there and at
+# least one test has to pass; then its runs of examples/engines/finbot_engines.yaml.
 #
 # Exit status: 0 all of it passed; 1 something failed, or could not be installed for a reason that another
 # try may mend (no network, say); 2 no such name; 3 nothing failed, and at least one engine cannot be had on
@@ -142,10 +142,10 @@ test_in() {
     local folder=$1 name=$2 files report batch
     shift 2
     shopt -s nullglob
-    files=(tests/engines/test_"$name"*.py)
+    files=(tests/engines/test_"$name"*.py tests/engines/"$name"/test_*.py)
     shopt -u nullglob
     if [ "${#files[@]}" -eq 0 ]; then
-        echo "engine $name: no test in tests/engines/test_$name*.py"
+        echo "engine $name: no test in tests/engines/test_$name*.py or tests/engines/$name/"
         return 1
     fi
     report=$(mktemp)
@@ -165,12 +165,8 @@ if asked == skipped:
     sys.exit(f"engine {sys.argv[2]}: none of its tests was run ({skipped} skipped)")
 PY
     rm -f "$report"
-    shopt -s nullglob
-    for batch in examples/engines/{,finbot_}"$name"*.yaml; do
-        PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH} "$folder/bin/python" -m pytest -q --finbot-batch "$batch" \
-            || { shopt -u nullglob; return 1; }
-    done
-    shopt -u nullglob
+    PYTHONPATH=$root${PYTHONPATH:+:$PYTHONPATH} "$folder/bin/python" -m pytest -q -p no:cacheprovider \
+        --finbot-batch examples/engines/finbot_engines.yaml -m "portfolio or $name"
 }
 
 asked=()
