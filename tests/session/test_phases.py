@@ -31,6 +31,7 @@ def test_what_is_named_and_what_it_needs_is_executed_everywhere_and_the_session_
             "risk": LEFT_OUT,
             "costs": LEFT_OUT,
             "checks": LEFT_OUT,
+            "ladder": LEFT_OUT,
         }
         assert (run["status"], run["verdict"], run["comparison"]) == ("success", "skipped", None)
         assert run["metrics"]["final_nav"] > 0
