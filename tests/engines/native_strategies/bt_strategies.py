@@ -1,7 +1,7 @@
 """Native strategies of bt for its tests; imported only where bt is installed."""
 
 import bt
-from bt.algos import Rebalance, RunMonthly, RunOnce, SelectAll, SelectThese, WeighEqually, WeighSpecified
+from bt.algos import Rebalance, RunMonthly, RunOnce, SelectAll, SelectThese, WeighSpecified
 
 
 class Monthly(bt.Strategy):
@@ -35,7 +35,13 @@ class Tree(bt.Strategy):
     def __init__(self):
         parts = [
             bt.Strategy(
-                name, [RunMonthly(run_on_first_date=True), SelectThese([symbol]), WeighEqually(), Rebalance()]
+                name,
+                [
+                    RunMonthly(run_on_first_date=True),
+                    SelectThese([symbol]),
+                    WeighSpecified(**{symbol: 0.8}),
+                    Rebalance(),
+                ],
             )
             for name, symbol in (("first", "A"), ("second", "B"))
         ]
