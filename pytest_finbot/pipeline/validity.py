@@ -19,7 +19,6 @@ from pytest_finbot.baselines.headline import headline
 from pytest_finbot.baselines.judge import Gate
 from pytest_finbot.baselines.results import RunResult
 from pytest_finbot.baselines.slices import slice_of
-from pytest_finbot.config.comparing import same_reference
 from pytest_finbot.contracts import SERIES_CHECKS, ErrorCategory, RunRecord, RunSpec, RunStatus
 from pytest_finbot.engines.resolve import resolve_engine
 from pytest_finbot.errors import FinbotError, RegistryError, RegressionError
@@ -137,8 +136,11 @@ def other_files(spec: RunSpec, recorded: RunSpec | None) -> str | None:
             return f"its {key} are asked for otherwise"
     # What it is split by was worked out where it ran.
     asked = spec.compare_with
-    if recorded is not None and asked is not None and not same_reference(asked, recorded.compare_with):
-        return "its compare_with is another reference"
+    if recorded is not None and asked is not None:
+        from pytest_finbot.config.comparing import same_reference  # with pydantic, which workers do without
+
+        if not same_reference(asked, recorded.compare_with):
+            return "its compare_with is another reference"
     return None
 
 

@@ -16,7 +16,10 @@ import gc, os, sys
 
 def pytest_unconfigure(config):
     name = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    heavy = sorted({"pandas", "exchange_calendars", "rich"} & set(sys.modules))
+    heavy = {"pandas", "exchange_calendars", "rich"}
+    if name != "main":
+        heavy |= {"pydantic", "yaml", "jinja2"}
+    heavy = sorted(heavy & set(sys.modules))
     with open(f"loaded-{name}", "w") as file:
         file.write(f"{heavy} {gc.isenabled()} {gc.get_freeze_count() > 10_000}")
 """
