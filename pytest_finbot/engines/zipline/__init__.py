@@ -202,6 +202,8 @@ def _quiet() -> Iterator[None]:
         with warnings.catch_warnings():
             for name in _NOISY:
                 warnings.filterwarnings("ignore", module=rf"{name}(\.|$)")
+            # Of pandas 2, the last that zipline runs on, under NumPy 2.5, wherever it is called from.
+            warnings.filterwarnings("ignore", "The 'generic' unit for NumPy timedelta", DeprecationWarning)
             yield
     finally:
         for logger in loggers:

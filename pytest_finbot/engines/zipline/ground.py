@@ -78,14 +78,15 @@ def _lead_in(market: MarketData) -> SessionArray:
     the first of its month and week, as it is to strategies of weights.
     """
     first = market.sessions[0]
+    day, reach = np.timedelta64(1, "D"), np.timedelta64(_REACH, "D")
     if market.calendar is not None:
         with suppress(DataError):
-            known = sessions_between(market.calendar, (first - _REACH).item(), (first - 1).item())
+            known = sessions_between(market.calendar, (first - reach).item(), (first - day).item())
             if len(known):
                 return known[-LEAD_IN:]
     monday = np.busday_offset(first, 0, roll="backward", weekmask="Mon")
     begin = min(first.astype("datetime64[M]").astype("datetime64[D]"), monday)
-    days = np.arange(begin - _REACH, begin)
+    days = np.arange(begin - reach, begin, day)
     weekdays: SessionArray = days[np.is_busday(days)][-LEAD_IN:]
     return weekdays
 
