@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -41,10 +41,11 @@ class _Inspection:
     capital: float
 
     def result(self, result: object, market: MarketData) -> None:
-        if not isinstance(result, EngineResult):
+        # None of its kinds but itself: what a property says today and otherwise tomorrow cannot be proven.
+        if type(result) is not EngineResult:
             raise self._broken(
-                f"it returned {_type_name(result)}, expected pytest_finbot.contracts.EngineResult "
-                "(build one with EngineResult.of)"
+                f"it returned {_type_name(result)}, expected pytest_finbot.contracts.EngineResult"
+                f"{' itself' if isinstance(result, EngineResult) else ''} (build one with EngineResult.of)"
             )
         self._sessions(result, market)
         self._assets(result.assets)
@@ -133,7 +134,7 @@ class _Inspection:
             )
 
     def _array(self, name: str, values: object, shape: tuple[int, ...], meaning: str) -> Array:
-        if not isinstance(values, np.ndarray):
+        if not _is_plain(values):
             raise self._broken(f"{name} is {_type_name(values)}, expected a NumPy array of float64")
         if values.dtype.kind not in "fiu" or not np.can_cast(values.dtype, np.float64, "safe"):
             raise self._broken(f"{name} has dtype {values.dtype}, expected float64")
@@ -157,13 +158,13 @@ class _Inspection:
 
     def _fills(self, result: EngineResult) -> None:
         fills = result.fills
-        if not isinstance(fills, Fills):
+        if type(fills) is not Fills:
             raise self._broken(f"fills are {_type_name(fills)}, expected pytest_finbot.contracts.Fills")
         columns = {column.name: getattr(fills, column.name) for column in dataclasses.fields(Fills)}
         for name, values in columns.items():
             kinds = "iu" if name in ("session", "asset") else "fiu"
             expected = "int64" if kinds == "iu" else "float64"
-            if not isinstance(values, np.ndarray):
+            if not _is_plain(values):
                 raise self._broken(
                     f"fills.{name} is {_type_name(values)}, expected a NumPy array of {expected}"
                 )
@@ -229,7 +230,7 @@ class _Inspection:
                 )
 
     def _decisions(self, told: object, market: MarketData) -> None:
-        if not isinstance(told, Decisions):
+        if type(told) is not Decisions:
             raise self._broken(
                 f"decisions are {_type_name(told)}, expected pytest_finbot.contracts.Decisions or None"
             )
@@ -262,6 +263,11 @@ class _Inspection:
 
     def _broken(self, fault: str) -> EngineError:
         return EngineError(f"engine {self.engine!r} broke its contract: {fault}")
+
+
+def _is_plain(values: object) -> TypeGuard[Array]:
+    """Whether ``values`` are an array that has nothing hidden: a masked one says of NaN that all is finite."""
+    return type(values) in (np.ndarray, np.memmap)
 
 
 def _is_broadcast(values: Array) -> bool:

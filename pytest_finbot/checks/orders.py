@@ -113,7 +113,10 @@ class _Account:
             pick = slice(int(at[0]), int(at[-1]) + 1) if run else at
             held, worth = values[pick], nav[pick]
             if not plain:
-                held = np.where(self.columns >= 0, held[:, self.columns], 0.0)
+                known = self.columns >= 0
+                of_market = np.zeros((len(held), len(known)))
+                of_market[:, known] = held[:, self.columns[known]]
+                held = of_market
             off = self.weights[begin : begin + step] * worth[:, None]
             off -= held
             np.abs(off, out=off)
@@ -134,7 +137,7 @@ class _Account:
         fill, last, column = self.fill_rows[k], self.last[k], self.columns[n]
         before = self._held(fill - 1, column) * self._split(fill - 1, fill, column)
         positions = (self._held(fill, column), self._held(last, column) / self._split(fill, last, column))
-        multiplier = np.where(column >= 0, self.books.result.multiplier[column], 1.0)
+        multiplier = _of_known(self.books.result.multiplier, column)
         whole, slack = self._whole(column), self._slack(k)
         miss = np.where(self._traded(k, column), MISS, UNTRADED)
         dropped = np.ones(len(k), np.bool_)
@@ -150,7 +153,8 @@ class _Account:
     def _held(self, rows: IntArray, column: IntArray) -> FloatArray:
         """Units held at the end of ``rows``; none before the first, and none of what is not known."""
         known = (column >= 0) & (rows >= 0)
-        held: FloatArray = np.where(known, self.books.quantity[rows, column], 0.0)
+        held = np.zeros(len(column))
+        held[known] = self.books.quantity[rows[known], column[known]]
         return held
 
     def _split(self, begin: IntArray, end: IntArray, column: IntArray) -> FloatArray:
@@ -158,8 +162,10 @@ class _Account:
         factor = self.books.split_factor
         if factor is None:
             return np.ones(len(column))
-        earlier = np.where(begin >= 0, factor[begin, column], 1.0)
-        ratio: FloatArray = np.where(column >= 0, factor[end, column] / earlier, 1.0)
+        known = column >= 0
+        begin, end, column = begin[known], end[known], column[known]
+        ratio = np.ones(len(known))
+        ratio[known] = factor[end, column] / np.where(begin >= 0, factor[begin, column], 1.0)
         return ratio
 
     def _bases(self, k: IntArray, n: IntArray) -> list[tuple[FloatArray, FloatArray]]:
@@ -254,6 +260,13 @@ class _Account:
                 "decisions (EngineResult.decisions)"
             )
         return CheckResult(NAME, Verdict.ERROR, message, float(count), 0.0, session, symbol)
+
+
+def _of_known(values: FloatArray, column: IntArray) -> FloatArray:
+    """``values`` [N] of each column, 1 of what is not known: a result may know no asset at all."""
+    of_each = np.ones(len(column))
+    of_each[column >= 0] = values[column[column >= 0]]
+    return of_each
 
 
 def _count(number: int, noun: str) -> str:

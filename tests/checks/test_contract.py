@@ -220,3 +220,37 @@ def test_a_cent_is_at_most_one_however_large_the_account():
     check_result(result(cent=1.0), rich, MARKET)
     with pytest.raises(EngineError, match=r"cent is 1\.5, expected at most 1: 1, and"):
         check_result(result(cent=1.5), rich, MARKET)
+
+
+class Otherwise(EngineResult):
+    """Another NAV for everybody who does not check it."""
+
+    __slots__ = ()
+
+
+class OtherFills(Fills):
+    __slots__ = ()
+
+
+def as_kind(kind, one):
+    return kind(**{field.name: getattr(one, field.name) for field in dataclasses.fields(one)})
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (as_kind(Otherwise, result()), r"it returned \S*Otherwise, expected .*EngineResult itself"),
+        (result(fills=as_kind(OtherFills, fills())), r"fills are \S*OtherFills, expected"),
+        (
+            result(nav=np.ma.masked_invalid(at(5, 2, np.nan, 100.0))),
+            "nav is numpy.ma.MaskedArray, expected a NumPy array of float64",
+        ),
+        (
+            result(fills=fills(fee=np.ma.masked_invalid([np.nan, 1.0]))),
+            "fills.fee is numpy.ma.MaskedArray, expected a NumPy array of float64",
+        ),
+    ],
+)
+def test_what_may_say_one_thing_here_and_another_there_is_refused(given, message):
+    with pytest.raises(EngineError, match=message):
+        check_result(given, SPEC, MARKET)

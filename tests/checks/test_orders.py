@@ -259,3 +259,17 @@ def test_decisions_of_another_type_are_a_broken_contract():
         EngineError, match=r"decisions are dict, expected pytest_finbot\.contracts\.Decisions"
     ):
         check_result(account(EXECUTED, decisions={}), SPEC, MARKET)
+
+
+def test_a_result_without_any_asset_has_executed_no_order():
+    days, none = len(DAYS), np.empty((len(DAYS), 0))
+    flat = np.full(days, 100_000.0)
+    result = EngineResult.of(
+        sessions=DAYS, assets=(), nav=flat, cash=flat, quantity=none, mark=none, start_cash=100_000.0
+    )
+    check = check_orders(Books(result), SPEC, MARKET, decisions())
+    assert (check.verdict, check.value, check.session, check.asset) == (
+        Verdict.ERROR, 5.0, "2015-03-02", "AAPL"
+    )  # fmt: skip
+    split = dataclasses.replace(result, splits=np.full((days, 0), 2.0))
+    assert check_orders(Books(split), SPEC, MARKET, decisions()).value == 5.0
