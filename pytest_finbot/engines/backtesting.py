@@ -68,6 +68,11 @@ class BacktestingEngine(Adapter):
         one_symbol=True,
     )
 
+    def imported(self) -> Any:
+        import backtesting
+
+        return backtesting
+
     def conventions(self, spec: RunSpec) -> Conventions:
         """As backtesting executes orders; see the module."""
         notes = [

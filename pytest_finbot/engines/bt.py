@@ -58,6 +58,11 @@ class BtEngine(Adapter):
         events=frozenset({"multipliers"}),
     )
 
+    def imported(self) -> Any:
+        import bt
+
+        return bt
+
     def conventions(self, spec: RunSpec) -> Conventions:
         """As bt trades; see the module."""
         notes = []

@@ -86,7 +86,7 @@ def sessions_between(name: str, start: date, end: date) -> SessionArray:
             f"for example XNYS (New York), 24/7 (crypto) or {WEEKDAYS} (Monday to Friday)"
         )
     if name == WEEKDAYS:
-        days = np.arange(np.datetime64(start, "D"), np.datetime64(end, "D") + 1)
+        days = np.arange(np.datetime64(start, "D"), np.datetime64(end, "D") + np.timedelta64(1, "D"))
         return cast(SessionArray, days[np.is_busday(days)])
     if start < EARLIEST or end > LATEST:
         raise DataError(

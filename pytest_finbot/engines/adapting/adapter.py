@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
 import inspect
 from collections.abc import Iterator
@@ -53,6 +52,10 @@ class Adapter:
         """The backtest of ``spec`` on ``market``."""
         raise NotImplementedError
 
+    def imported(self) -> Any:
+        """The engine's own package, imported by a plain statement, so that the fingerprint sees which."""
+        raise NotImplementedError
+
     def version(self) -> str:
         """Version of the installed engine; raises MissingDependencyError where there is none."""
         try:
@@ -66,7 +69,7 @@ class Adapter:
     def library(self) -> Any:
         """The engine's own package. Raises MissingDependencyError where it, or a part of it, is not there."""
         try:
-            return importlib.import_module(self.module)
+            return self.imported()
         except ModuleNotFoundError as error:
             if error.name == self.module.partition(".")[0]:
                 raise self._not_installed() from None

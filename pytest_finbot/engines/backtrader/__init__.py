@@ -65,6 +65,11 @@ class BacktraderEngine(Adapter):
                 words += ": what its cheat-on-close fills is booked one session late"
             yield key, words
 
+    def imported(self) -> Any:
+        import backtrader
+
+        return backtrader
+
     def conventions(self, spec: RunSpec) -> Conventions:
         own = self.own_strategy(spec) is not None
         change = "of the change, rounded towards zero" if spec.units == "whole" else "and their fractions"

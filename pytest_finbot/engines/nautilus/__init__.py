@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from datetime import date
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -84,6 +84,11 @@ class NautilusEngine(Adapter):
                 f"engine 'nautilus' books in cents, and start_capital is {spec.start_capital!r}; expected "
                 f"{round(spec.start_capital, 2)!r}",
             )
+
+    def imported(self) -> Any:
+        import nautilus_trader
+
+        return nautilus_trader
 
     def conventions(self, spec: RunSpec) -> Conventions:
         """Of a strategy of nautilus' own kind, or of target weights, which trade on another account."""

@@ -17,7 +17,6 @@ seen. A method that does not take all of ``account`` is given those of its names
 
 from __future__ import annotations
 
-import importlib
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -79,6 +78,11 @@ class VectorbtEngine(Adapter):
                 "is of a price with slippage differs between purchase and sale; expected "
                 "costs.commission_per_share or costs.slippage_bps, not both",
             )
+
+    def imported(self) -> Any:
+        import vectorbt
+
+        return vectorbt
 
     def conventions(self, spec: RunSpec) -> Conventions:
         notes = [
@@ -225,9 +229,10 @@ def _ordered(
 @contextmanager
 def _quiet() -> Iterator[None]:
     """numba tells of what it compiles; that is no matter of a run's."""
-    about_compiling = importlib.import_module("numba.core.errors").NumbaWarning
+    from numba.core.errors import NumbaWarning
+
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", about_compiling)
+        warnings.simplefilter("ignore", NumbaWarning)
         yield
 
 

@@ -72,6 +72,11 @@ class ZiplineEngine(Adapter):
                 f"engine {self.name!r} has no booking: {spec.actions.booking}; expected cash",
             )
 
+    def imported(self) -> Any:
+        import zipline
+
+        return zipline
+
     def conventions(self, spec: RunSpec) -> Conventions:
         """Those of ``order_target_percent``; a class of the user's sizes its orders as it likes."""
         return Conventions(
