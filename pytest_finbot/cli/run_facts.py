@@ -60,7 +60,7 @@ def run_facts(registry: FilesRegistry, batch_id: str, name: str) -> dict[str, An
 
 
 _LISTS: Final = {"tags": str, "warnings": str, "artifacts": str, "phases": dict, "checks": dict}
-_NOTES: Final = ("data_notes", "mark_notes", "books", "part")
+_NOTES: Final = ("data_notes", "mark_notes", "books", "part", "native", "ladder")
 _OBJECTS: Final = ("metrics", "undefined_metrics", "fingerprint", "tables", "error", "comparison", *_NOTES)
 _INSIDE: Final[dict[str, dict[str, type]]] = {
     "data_notes": {"missing": dict, "odd": list},

@@ -21,6 +21,7 @@ _LETTERS: Final = 26
 
 def tell_run(facts: Mapping[str, Any], page: Page) -> None:
     """The document of :func:`~.run_facts.run_facts`, as a page."""
+    from pytest_finbot.cli.run_engine import tell_engine
     from pytest_finbot.cli.run_facts import as_expected
     from pytest_finbot.cli.run_prices import tell_part, tell_prices
 
@@ -61,6 +62,7 @@ def tell_run(facts: Mapping[str, Any], page: Page) -> None:
         page.fields((shown(name), _plain(value)) for name, value in facts["params"].items())
     _metrics(record, page)
     tell_prices(record, page)
+    tell_engine(record, page)
     _checks(record, page)
     _phases(record, page)
     _fingerprint(record, page)

@@ -75,7 +75,7 @@ def backtests(draw):
     weights *= np.minimum(1.0, 2.0 / np.maximum(gross, 1e-9))
     multipliers = draw(st.dictionaries(st.sampled_from(SYMBOLS), st.sampled_from([0.1, 10.0, 50.0])))
     least_value = raw.close.min() * min([1.0, *multipliers.values()])
-    days = st.integers(0, rows - 1).map(lambda row: (FIRST + row).item())
+    days = st.integers(0, rows - 1).map(lambda row: (FIRST + np.timedelta64(row, "D")).item())
     spec = RunSpec(
         name="run",
         engine="portfolio",
