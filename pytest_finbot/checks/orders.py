@@ -169,8 +169,8 @@ class _Account:
         return ratio
 
     def _bases(self, k: IntArray, n: IntArray) -> list[tuple[FloatArray, FloatArray]]:
-        """Prices [C] and NAV [C] by which the order may have been sized: those of the fill, those of the
-        decision in units of the fill.
+        """Prices [C] and NAV [C] by which the order may have been sized: those of the fill, after its costs
+        or before them, those of the decision in units of the fill.
         """
         result, market = self.books.result, self.market
         nav = np.asarray(result.nav, np.float64)
@@ -179,10 +179,19 @@ class _Account:
         if self.spec.fill == "next_open" and market.open is not None:
             rows, back = np.unique(fill, return_inverse=True)
             of_fill = market.open[fill + self.first, n], self._nav_at_open(rows)[back]
+        after, costs = of_fill[1], self._costs()[fill]
+        bases = [of_fill, (of_fill[0], after + costs)] if costs.any() else [of_fill]
         if (decided == fill).all():
-            return [of_fill]
+            return bases
         close = market.close[decided + self.first, n] / self._split(decided, fill, self.columns[n])
-        return [of_fill, (close, nav[decided])]
+        return [*bases, (close, nav[decided])]
+
+    def _costs(self) -> FloatArray:
+        """What each session's fills cost (currency): their fees, and the slippage in their prices."""
+        fills = self.books.result.fills
+        costs = np.zeros(len(self.books.result.sessions))
+        np.add.at(costs, fills.session, fills.fee + fills.slippage)
+        return costs
 
     def _nav_at_open(self, rows: IntArray) -> FloatArray:
         """NAV of ``rows`` after their fills, at the session's opens where the market has them."""

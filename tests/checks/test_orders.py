@@ -203,6 +203,27 @@ def test_less_than_a_unit_of_an_engine_of_whole_units_is_no_order():
     assert check(fractions, market=market).session == "2015-03-09"
 
 
+@pytest.mark.parametrize("later", [0, 1])
+@pytest.mark.parametrize("kind", ["fee", "slippage"])
+def test_orders_sized_before_costs_that_take_much_of_nav_are_executed(kind, later):
+    """AAPL stays at half of NAV, and XOM changes sides at a cost of 8 % of NAV: what AAPL is then is more
+    than a half, and was no order."""
+    close = np.full(CLOSE.shape, 100.0)
+    market = dataclasses.replace(MARKET, close=close, open=close)
+    sized = account({later: (500.0, 500.0), 2 + later: (0.0, -1000.0)}, close, market)
+    costs = np.array([0.0, 0.0, 8_000.0])
+    paid = np.cumsum(np.where(np.arange(len(DAYS)) == 2 + later, 8_000.0, 0.0))
+    fills = dataclasses.replace(sized.fills, **{kind: costs})
+    spent = dataclasses.replace(sized, fills=fills, nav=sized.nav - paid, cash=sized.cash - paid)
+    told = decisions([[0.5, 0.5], [0.5, -0.5]], (0, 2), later)
+    assert not check(spent, market=market, told=told).failed
+    # The same NAV without a cost to explain it.
+    free = dataclasses.replace(spent, fills=sized.fills)
+    assert check(free, market=market, told=told).failed is (later == 0)
+    other = dataclasses.replace(told, weights=np.array([[0.5, 0.5], [0.4, -0.5]]))
+    assert check(spent, market=market, told=other).asset == "AAPL"
+
+
 def test_least_trades_and_flows_are_reasons_to_miss_a_weight():
     nothing = account({**without(2, 1), 5: (266.0, -1000.0)})
     assert not check(nothing, dataclasses.replace(SPEC, min_trade=20_000.0)).failed
