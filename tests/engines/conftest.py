@@ -14,10 +14,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """FINBOT_TEST_ENGINES names, with commas between, the engines that must not be missing."""
-    marker = item.get_closest_marker("engine")
-    if marker is None:
-        return
-    name = marker.args[0]
+    for marker in item.iter_markers("engine"):
+        _needed(marker.args[0])
+
+
+def _needed(name: str) -> None:
     assert name in BUILT_IN, f"{name} is no engine with an adapter"
     module = resolve_engine(name).module  # type: ignore[attr-defined]
     if importlib.util.find_spec(module) is not None:
