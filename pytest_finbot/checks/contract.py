@@ -266,7 +266,7 @@ class _Inspection:
 
 
 def _is_plain(values: object) -> TypeGuard[Array]:
-    """Whether ``values`` are an array that has nothing hidden: a masked one says of NaN that all is finite."""
+    """Whether ``values`` are an array that hides nothing: of a masked one all is finite, NaN or not."""
     return type(values) in (np.ndarray, np.memmap)
 
 

@@ -14,6 +14,7 @@ from pytest_finbot.baselines.slices import slice_of
 from pytest_finbot.checks.accounting import cents_needed, check_books
 from pytest_finbot.checks.against_market import check_marks_at_market, distant_fills
 from pytest_finbot.checks.contract import check_result
+from pytest_finbot.checks.costs import check_costs
 from pytest_finbot.checks.declared import beyond_declared, check_declared
 from pytest_finbot.checks.identities import residuals
 from pytest_finbot.checks.marks import check_marks
@@ -170,7 +171,13 @@ def _prove(run: RunOutcome) -> None:
     result, spec, market, books = _result(run), run.spec, _market(run), _books(run)
     identities = residuals(result, spec.start_capital, books)
     own = check_books(result, spec, books, identities)
-    others = (check_declared(result, spec, market), check_marks_at_market(result, market, spec.marks))
+    charged, off = check_costs(books, spec, market)
+    others = (
+        check_declared(result, spec, market),
+        check_marks_at_market(result, market, spec.marks),
+        charged,
+    )
+    run.warnings.extend(off)
     rejections = check_rejections(result, spec.rejected_orders)
     orders = check_orders(books, spec, market, decided(result, spec, market))
     run.checks.extend((*own, rejections, orders, *others))

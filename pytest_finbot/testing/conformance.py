@@ -14,6 +14,7 @@ import pytest
 from pytest_finbot.checks.accounting import check_books
 from pytest_finbot.checks.against_market import check_marks_at_market
 from pytest_finbot.checks.contract import check_result
+from pytest_finbot.checks.costs import check_costs
 from pytest_finbot.checks.declared import check_declared
 from pytest_finbot.checks.orders import check_orders
 from pytest_finbot.contracts import (
@@ -176,9 +177,9 @@ class EngineConformance(AskedPoints):
     def test_costs(self) -> None:
         """Each cost that can be asked for is charged: NAV ends lower, and the fills say what was paid.
 
-        A cost that is accepted and not charged makes every strategy look better than it is. Each of
-        ``costs`` is tried alone. Those that an adapter refuses beforehand are left out; one that the
-        engine takes has to be there.
+        A cost that is accepted and not charged makes every strategy look better than it is. No fill may
+        go without a fee that is asked for (``checks.costs``). Each of ``costs`` is tried alone. Those that
+        an adapter refuses beforehand are left out; one that the engine takes has to be there.
         """
         market = self.prices()
         tried = 0
@@ -200,6 +201,7 @@ class EngineConformance(AskedPoints):
                 assert recorded.sum() > 0.0, (
                     f"{kind}: {key} {value:g} is asked for, and no fill has a {column}"
                 )
+                self._hold([check_costs(Books(paying), self.spec(kind, market, costs=asked), market)[0]])
                 unasked = float(free.fills.fee.sum() + free.fills.slippage.sum())
                 assert not unasked, f"{kind}: no costs are asked for, and fills have {unasked:.6f}"
         assert tried, f"the engine refuses each of `costs` ({', '.join(self.costs)})"

@@ -52,6 +52,7 @@ def test_the_right_engine_keeps_every_point_as_a_users_own():
         ("serves_the_first_best", ["symbol_order"], "NAV on 2020-01-02 is"),
         ("trades_on_nothing", ["zero_weights"], "it was to hold nothing and made"),
         ("charges_nothing", ["costs"], "fixed: with commission_bps 50 NAV ends at"),
+        ("sells_for_nothing", ["costs"], "costs_charged: commission_bps 50 is asked for, and"),
         ("pays_rebates", ["costs"], "expected less"),
         ("swallows_errors", ["strategy_error_is_told"], "the strategy raises, and the run succeeds"),
         (

@@ -65,6 +65,16 @@ def charges_nothing(spec, market):
     return right(dataclasses.replace(spec, costs=CostSpec()), market)
 
 
+def sells_for_nothing(spec, market):
+    """Its sales pay no fee, in fill and cash alike."""
+    result = right(spec, market)
+    fills = result.fills
+    free = np.where(fills.quantity < 0.0, fills.fee, 0.0)
+    saved = np.cumsum(np.bincount(fills.session, free, len(result.nav)))
+    fills = dataclasses.replace(fills, fee=fills.fee - free)
+    return _changed(result, fills=fills, nav=result.nav + saved, cash=result.cash + saved)
+
+
 def pays_rebates(spec, market):
     """What it charges comes back with the fill's price: books that add up, and NAV that rises."""
     result = right(dataclasses.replace(spec, costs=CostSpec()), market)
