@@ -71,7 +71,8 @@ class BtEngine(Adapter):
         if spec.units == "whole":
             notes.append(
                 "an order is rounded down to whole units: a purchase to less, a sale, and a short one, to "
-                "more; an adjustment of a position by less than one unit is not made"
+                "more; less than one unit is only ordered to reduce a long position, and a purchase that "
+                "would leave less than one unit short closes the position"
             )
         if spec.costs.slippage_bps:
             notes.append("slippage is half of bt's bid-offer spread, a fraction of the close")

@@ -236,6 +236,26 @@ def test_an_adjustment_of_less_than_one_unit_is_a_convention_and_counted(monkeyp
     assert result.native["adjustments of less than one unit"] == 1
 
 
+@pytest.mark.parametrize(
+    ("held", "wanted", "units"),
+    [
+        (10, 10.4, 10),
+        (10, 9.6, 9),  # of a long position less than one unit is sold as one
+        (-10, -10.4, -10),
+        (-10, -9.6, -10),
+        (-10, -1.4, -2),
+        (-10, -0.4, 0),  # 9.6 units are bought as 9, unless that leaves less than one short
+    ],
+)
+def test_how_whole_units_are_adjusted(monkeypatch, held, wanted, units):
+    strategy = decided(monkeypatch, {0: [held / 100, 0.0], 1: [wanted / 100, 0.0]})
+    result = proven(a_spec(strategy=strategy, units="whole"), a_market([[10, 10]] * 2))
+    assert result.quantity[:, 0].tolist() == [held, units]
+    notes = " ".join(result.native["conventions"]["notes"])
+    assert "less than one unit is only ordered to reduce a long position" in notes
+    assert "would leave less than one unit short closes the position" in notes
+
+
 # ------------------------------------------------------------------- the bounds
 
 
