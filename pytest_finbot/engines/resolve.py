@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_finbot.contracts import Conventions, EngineResult, MarketData, RunSpec
+from pytest_finbot.engines.detached import detached
 from pytest_finbot.engines.protocol import Engine
 from pytest_finbot.errors import ParameterError, did_you_mean
 from pytest_finbot.strategies.resolve import (
@@ -60,7 +61,7 @@ class CallableEngine:
         return found
 
     def run(self, spec: RunSpec, market: MarketData) -> EngineResult:
-        result: EngineResult = self._function(spec, market)
+        result: EngineResult = detached(self._function(spec, market))
         return result
 
 

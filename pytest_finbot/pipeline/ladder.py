@@ -10,7 +10,18 @@ import dataclasses
 import inspect
 from typing import Any
 
-from pytest_finbot.contracts import CompareSpec, Conventions, EngineResult, MarketData, RunSpec
+import numpy as np
+
+from pytest_finbot.contracts import (
+    CompareSpec,
+    Conventions,
+    Decisions,
+    EngineResult,
+    MarketData,
+    RunSpec,
+    TargetWeights,
+)
+from pytest_finbot.engines.decisions import fillable
 from pytest_finbot.engines.ladder import Manner, conventions_told, ladder
 from pytest_finbot.engines.resolve import resolve_engine
 from pytest_finbot.engines.split_adjusted import split_adjusted
@@ -25,6 +36,8 @@ from pytest_finbot.strategies.resolve import (
 )
 
 _MOST_WORDS = 300
+_SAME = 1e-12
+"""Weights that differ by less are the same: an engine may have scaled them in another order."""
 
 
 class CannotSplitError(Exception):
@@ -55,6 +68,7 @@ def _ladder(spec: RunSpec, market: MarketData, result: EngineResult, compare: Co
     own = _conventions(spec, result)
     theirs, prices = handed_out(spec, market)
     targets = target_weights(theirs, split_adjusted(prices))
+    _require_the_same(spec, market, targets, result.decisions)
     return ladder(
         spec,
         market,
@@ -74,6 +88,21 @@ def _require_weights(spec: RunSpec) -> None:
         raise CannotSplitError(
             f"strategy {spec.strategy!r} is a class that only its own engine can run; "
             "there are no target weights to follow otherwise"
+        )
+
+
+def _require_the_same(
+    spec: RunSpec, market: MarketData, targets: TargetWeights, told: Decisions | None
+) -> None:
+    """What the strategy gives now is what the run followed; parts would be those of another run else."""
+    if told is None:
+        return
+    again = fillable(spec, market, targets)
+    same = np.array_equal(again.rows, told.rows) and again.weights.shape == told.weights.shape
+    if not same or not np.allclose(again.weights, told.weights, rtol=_SAME, atol=_SAME):
+        raise CannotSplitError(
+            "what it decided is not what its strategy gives when it is executed again: the strategy has a "
+            "state or depends on chance, or the engine decides otherwise"
         )
 
 

@@ -438,3 +438,55 @@ def test_executing_it_again_for_determinism_does_not_compare(own):
     result = own.pytest("-n", "0", "--finbot-rerun", "1")
     assert result.ret == 0
     assert abs(compared(own)["mine"]["rest"]) <= 1e-9
+
+
+def test_a_strategy_that_decides_otherwise_when_it_is_executed_again_cannot_be_split(own):
+    own.write(
+        "moods.py",
+        "import numpy as np\n"
+        "from pytest_finbot.contracts import TargetWeights\n\n"
+        "CALLS = []\n\n\n"
+        "def mood(spec, market):\n"
+        "    CALLS.append(spec.name)\n"
+        "    weights = np.zeros((1, len(market.symbols)))\n"
+        "    weights[0, len(CALLS) % 2] = 1.0\n"
+        "    return TargetWeights(np.array([0]), weights)\n",
+    )
+    own.batch(
+        "- {id: here, strategy: 'moods:mood'}\n"
+        "- {id: mine, strategy: 'moods:mood', units: whole, compare_with: here}"
+    )
+    assert own.pytest("-n", "0").ret == 0
+    facts = compared(own)["mine"]
+    assert facts["why_not_split"].startswith(
+        "what it decided is not what its strategy gives when it is executed again"
+    )
+    assert facts["parts"] == []
+
+
+def test_an_engine_that_changes_what_it_returned_changes_nothing_that_is_recorded(own):
+    own.write(
+        "keeps.py",
+        "import dataclasses\n"
+        "import numpy as np\n"
+        "from pytest_finbot.contracts import TargetWeights\n"
+        "from pytest_finbot.engines.portfolio import PortfolioEngine\n\n"
+        "KEPT = []\n\n\n"
+        "def keeps(spec, market):\n"
+        "    KEPT.append(PortfolioEngine().run(spec, market))\n"
+        "    return KEPT[-1]\n\n\n"
+        "keeps.conventions = PortfolioEngine().conventions\n\n\n"
+        "def changes(spec, market):\n"
+        "    for result in KEPT:\n"
+        "        result.nav[-1] = 1e9\n"
+        "        result.fills.fee[:] = 7.0\n"
+        "    weights = np.full((1, len(market.symbols)), 0.2)\n"
+        "    return TargetWeights(np.array([0]), weights)\n",
+    )
+    own.batch(
+        "- {id: here, strategy: 'keeps:changes'}\n"
+        "- {id: mine, engine: 'keeps:keeps', strategy: 'keeps:changes', compare_with: here}"
+    )
+    assert own.pytest("-n", "0").ret == 0
+    facts = compared(own)["mine"]
+    assert (facts["verdict"], facts["final"]["change"]) == ("identical", 0.0)
