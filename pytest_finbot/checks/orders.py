@@ -54,12 +54,16 @@ def check_orders(books: Books, spec: RunSpec, market: MarketData, decisions: Dec
     with np.errstate(all="ignore"):  # what is not finite is told by others
         account = _Account.of(books, spec, market, decisions)
         k, n = account.misses()
-        dropped = account.dropped(k, n) if len(k) else np.empty(0, np.bool_)
-        k, n = k[dropped], n[dropped]
-        if not len(k):
-            words = f"what {_count(len(account.rows), 'decision')} asked for was traded, or told as rejected"
-            return CheckResult(NAME, Verdict.IDENTICAL, words, 0.0, 0.0)
-        return account.told(k, n)
+        if len(k):
+            dropped = account.dropped(k, n)
+            if dropped.any():
+                return account.told(k[dropped], n[dropped])
+            short = account.dropped(k, n, whole_too=True)
+            k, n = k[short], n[short]
+        words = f"what {_count(len(account.rows), 'decision')} asked for was traded, or told as rejected"
+        if len(k):
+            words += f"; less than one unit is lacking to {_count(len(k), 'order')}: {account.where(k, n)}"
+        return CheckResult(NAME, Verdict.IDENTICAL, words, 0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,13 +136,16 @@ class _Account:
 
     # ------------------------------------------------------------------ one by one
 
-    def dropped(self, k: IntArray, n: IntArray) -> BoolArray:
-        """Which of these orders [C] are neither executed, nor late, nor rejected."""
+    def dropped(self, k: IntArray, n: IntArray, *, whole_too: bool = False) -> BoolArray:
+        """Which of these orders [C] are neither executed, nor late, nor rejected; with ``whole_too``, also
+        those that lack less than one unit of an engine that holds whole ones.
+        """
         fill, last, column = self.fill_rows[k], self.last[k], self.columns[n]
         before = self._held(fill - 1, column) * self._split(fill - 1, fill, column)
         positions = (self._held(fill, column), self._held(last, column) / self._split(fill, last, column))
         multiplier = _of_known(self.books.result.multiplier, column)
-        whole, slack = self._whole(column), self._slack(k)
+        slack = self._slack(k)
+        whole = np.zeros(len(k), np.bool_) if whole_too else self._whole(column)
         miss = np.where(self._traded(k, column), MISS, UNTRADED)
         dropped = np.ones(len(k), np.bool_)
         for price, nav in self._bases(k, n):
@@ -225,12 +232,17 @@ class _Account:
         return slack
 
     def _whole(self, column: IntArray) -> BoolArray:
-        """Whether only whole units are held: as asked for, or as it turns out."""
+        """Whether only whole units are held: as asked for, or as it turns out. What is never held is as
+        the rest of the account; an account without any position shows nothing of the kind.
+        """
         whole = np.full(len(self.books.result.assets) + 1, self.spec.units == "whole")
         if not whole.all():
-            for n in np.unique(column[column >= 0]):
-                held = self.books.quantity[:, n]
-                whole[n] = bool((held == np.rint(held)).all())
+            of, held = np.unique(column[column >= 0]), self.books.quantity
+            own = held[:, of]
+            whole[of] = (own == np.rint(own)).all(axis=0)
+            never = of[~own.any(axis=0)]
+            if len(never):
+                whole[never] = held.any() and (held == np.rint(held)).all()
         return whole[column]
 
     def _rejected(self, k: IntArray, n: IntArray) -> BoolArray:
@@ -250,19 +262,22 @@ class _Account:
             rejected[own] = np.searchsorted(rising, self.last[of_own], side="right") > since
         return rejected
 
+    def where(self, k: IntArray, n: IntArray) -> str:
+        """The first of these orders, at least one, in words."""
+        result, first, column = self.books.result, int(k[0]), int(self.columns[n[0]])
+        fill, decided = int(self.fill_rows[first]), int(self.rows[first])
+        weight = float(self.books.market_values[fill, column] / result.nav[fill]) if column >= 0 else 0.0
+        return (
+            f"{'the first of ' if len(k) > 1 else ''}{self.market.symbols[int(n[0])]} on "
+            f"{result.sessions[fill]}, where {_percent(weight)} of NAV is held and "
+            f"{_percent(float(self.weights[first, n[0]]))} was decided on {result.sessions[decided]}"
+        )
+
     def told(self, k: IntArray, n: IntArray) -> CheckResult:
         """The check of orders that were dropped, at least one."""
-        result, count = self.books.result, len(k)
-        first, column = int(k[0]), int(self.columns[n[0]])
-        fill, decided = int(self.fill_rows[first]), int(self.rows[first])
-        symbol, session = self.market.symbols[int(n[0])], str(result.sessions[fill])
-        weight = float(self.books.market_values[fill, column] / result.nav[fill]) if column >= 0 else 0.0
-        message = (
-            f"{_count(count, 'order')} neither executed nor told as rejected: "
-            f"{'the first of ' if count > 1 else ''}{symbol} on {session}, where {_percent(weight)} of NAV "
-            f"is held and {_percent(float(self.weights[first, n[0]]))} was decided on "
-            f"{result.sessions[decided]}"
-        )
+        result, count, first = self.books.result, len(k), int(k[0])
+        symbol, session = self.market.symbols[int(n[0])], str(result.sessions[self.fill_rows[first]])
+        message = f"{_count(count, 'order')} neither executed nor told as rejected: {self.where(k, n)}"
         if result.decisions is None:
             message += (
                 f" by the strategy {self.spec.strategy}; an engine that decides otherwise returns its own "

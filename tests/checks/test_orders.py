@@ -198,7 +198,13 @@ def test_who_has_lost_everything_is_not_asked_for_positions():
 def test_less_than_a_unit_of_an_engine_of_whole_units_is_no_order():
     close = CLOSE * 1000.0
     market = dataclasses.replace(MARKET, close=close, open=close)
-    assert not check(account({}, prices=close, market=market), market=market, told=decisions()).failed
+    whole = dataclasses.replace(SPEC, units="whole")
+    found = check(account({}, prices=close, market=market), whole, market=market)
+    assert not found.failed
+    assert found.message.endswith(
+        "; less than one unit is lacking to 5 orders: the first of AAPL on 2015-03-02, where 0 % of NAV is "
+        "held and 50 % was decided on 2015-03-02"
+    )
     fractions = account({0: (0.5, 1.0), 2: (-0.015, -0.381), 5: (0.05, 0.0)}, prices=close, market=market)
     assert check(fractions, market=market).session == "2015-03-09"
 
@@ -222,6 +228,20 @@ def test_orders_sized_before_costs_that_take_much_of_nav_are_executed(kind, late
     assert check(free, market=market, told=told).failed is (later == 0)
     other = dataclasses.replace(told, weights=np.array([[0.5, 0.5], [0.4, -0.5]]))
     assert check(spent, market=market, told=other).asset == "AAPL"
+
+
+def test_what_is_never_held_does_not_make_an_engine_one_of_whole_units():
+    """XOM costs more than its weight of NAV pays for: a whole-unit engine cannot, any other dropped it."""
+    close = CLOSE * (1.0, 2000.0)
+    market = dataclasses.replace(MARKET, close=close, open=close)
+    told = decisions([[0.5, 0.5]], (0,))
+    fractional = account({0: (500.5, 0.0)}, close, market)
+    found = check(fractional, market=market, told=told)
+    assert (found.failed, found.asset, found.value) == (True, "XOM", 1.0)
+    assert check(account({}, close, market), market=market, told=told).failed
+    in_whole = check(account({0: (500.0, 0.0)}, close, market), market=market, told=told)
+    assert not in_whole.failed
+    assert "less than one unit is lacking to 1 order: XOM on 2015-03-02" in in_whole.message
 
 
 def test_least_trades_and_flows_are_reasons_to_miss_a_weight():
