@@ -25,7 +25,7 @@ from pytest_finbot.engines.resolve import resolve_engine
 from pytest_finbot.errors import DataError, EngineError, RegressionError
 from pytest_finbot.market.store import load_market
 from pytest_finbot.pipeline.data_notes import data_counters, data_notes, data_warnings
-from pytest_finbot.pipeline.decided import decided
+from pytest_finbot.pipeline.decided import decided, decision_notes
 from pytest_finbot.pipeline.fingerprints import code_of, environment_of
 from pytest_finbot.pipeline.given_params import handed_out
 from pytest_finbot.pipeline.ladder import difference_split
@@ -177,7 +177,7 @@ def _prove(run: RunOutcome) -> None:
         check_marks_at_market(result, market, spec.marks),
         charged,
     )
-    run.warnings.extend(off)
+    run.warnings.extend((*off, *decision_notes(result, spec, market)))
     rejections = check_rejections(result, spec.rejected_orders)
     orders = check_orders(books, spec, market, decided(result, spec, market))
     run.checks.extend((*own, rejections, orders, *others))
