@@ -107,8 +107,9 @@ runs:
 class Folder:
     """A user's folder with prices and a batch file, and the command called in it."""
 
-    def __init__(self, path):
+    def __init__(self, path, nursery):
         self.path = path
+        self.nursery = nursery
         self.write("prices.csv", PRICES)
 
     def write(self, name, text):
@@ -137,20 +138,17 @@ class Folder:
             **options,
         )
 
-    def finbot(self, *words, timeout=90):
-        process = self.start(*words, stdin=subprocess.DEVNULL)
-        try:
-            out, err = process.communicate(timeout=timeout)
-        finally:
-            process.kill()
-        return Asked(process.returncode, out, err)
+    def finbot(self, *words):
+        command = [sys.executable, "-m", "pytest_finbot.cli.main", *words]
+        done = self.nursery.run(command, self.path, self.environment())
+        return Asked(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture
-def folder(tmp_path):
-    return Folder(tmp_path)
+def folder(tmp_path, nursery):
+    return Folder(tmp_path, nursery)
 
 
 @pytest.fixture(scope="session")
-def make_folder():
-    return Folder
+def make_folder(nursery):
+    return lambda path: Folder(path, nursery)

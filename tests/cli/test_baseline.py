@@ -27,8 +27,9 @@ runs:
 class Place:
     """A folder with a batch file, and the commands typed in it."""
 
-    def __init__(self, path):
+    def __init__(self, path, nursery):
         self.path = path
+        self.nursery = nursery
         (path / "prices.csv").write_text(PRICES)
         self.write(BATCH)
 
@@ -37,14 +38,8 @@ class Place:
 
     def call(self, *words, ci=False):
         clean = {name: value for name, value in os.environ.items() if name not in ("CI", "PYTEST_ADDOPTS")}
-        return subprocess.run(
-            [sys.executable, *words],
-            cwd=self.path,
-            capture_output=True,
-            text=True,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            env={**clean, **({"CI": "true"} if ci else {})},
+        return self.nursery.run(
+            [sys.executable, *words], self.path, {**clean, **({"CI": "true"} if ci else {})}
         )
 
     def finbot(self, *words, ci=False):
@@ -63,9 +58,9 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory):
+def recorded(tmp_path_factory, nursery):
     """A place where a batch is recorded, and nothing accepted; not to be changed."""
-    place = Place(tmp_path_factory.mktemp("recorded"))
+    place = Place(tmp_path_factory.mktemp("recorded"), nursery)
     place.batch_id = place.run()
     return place
 
@@ -75,7 +70,7 @@ def place(tmp_path, recorded):
     """A copy of it, where things may be changed."""
     done = subprocess.run(["cp", "-r", f"{recorded.path}/.", str(tmp_path)], check=True)
     assert done.returncode == 0
-    copy = Place(tmp_path)
+    copy = Place(tmp_path, recorded.nursery)
     copy.batch_id = recorded.batch_id
     # The manifest names the folder of the place it was recorded in.
     copy.into = ("--baseline", str(tmp_path / "baselines"))
@@ -206,15 +201,15 @@ def test_a_difference_is_told_from_the_records(place):
     assert older.returncode == 0
 
 
-def test_without_a_record_there_is_no_difference_to_tell(tmp_path):
-    place = Place(tmp_path)
+def test_without_a_record_there_is_no_difference_to_tell(tmp_path, nursery):
+    place = Place(tmp_path, nursery)
     done = place.finbot("baseline", "diff", "first")
     assert done.returncode == 4
     assert "there is no registry in .finbot" in done.stderr
 
 
-def test_a_batch_that_is_not_gated_has_no_baselines_to_list(tmp_path):
-    place = Place(tmp_path)
+def test_a_batch_that_is_not_gated_has_no_baselines_to_list(tmp_path, nursery):
+    place = Place(tmp_path, nursery)
     place.write(BATCH.replace("baseline: baselines\n", ""))
     done = place.finbot("baseline", "list")
     assert done.returncode == 4
@@ -262,8 +257,8 @@ def test_two_recorded_runs_are_told_apart_in_words(place):
     assert "the same config, data, code and environment" in same.stdout
 
 
-def test_a_recorded_run_is_told_apart_from_its_baseline(tmp_path):
-    place = Place(tmp_path)
+def test_a_recorded_run_is_told_apart_from_its_baseline(tmp_path, nursery):
+    place = Place(tmp_path, nursery)
     place.run("--finbot-accept", "--finbot-reason", "first")
     changed = PRICES.replace("2020-01-06,12,21", "2020-01-06,12,21.5")
     (place.path / "prices.csv").write_text(changed)

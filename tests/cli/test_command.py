@@ -1,6 +1,5 @@
 """The finbot command: pytest's call in other words, and a check that runs nothing."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,24 +8,22 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def finbot(*words, cwd=None):
-    return subprocess.run(
-        [sys.executable, "-m", "pytest_finbot.cli.main", *words],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+@pytest.fixture
+def finbot(nursery):
+    def call(*words, cwd):
+        return nursery.run([sys.executable, "-m", "pytest_finbot.cli.main", *words], cwd)
+
+    return call
 
 
-def test_a_sound_file_is_called_sound_and_nothing_is_run(tmp_path):
+def test_a_sound_file_is_called_sound_and_nothing_is_run(finbot, tmp_path):
     done = finbot("validate", str(EXAMPLES / "finbot.yaml"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "batch example, 26 runs, no problems" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 
-def test_every_file_is_checked_and_every_mistake_told(tmp_path):
+def test_every_file_is_checked_and_every_mistake_told(finbot, tmp_path):
     (tmp_path / "one.yaml").write_text("batch_name: one\nruns: []\n")
     (tmp_path / "two.yaml").write_text("batch_name: two two\nrunz: []\n")
     done = finbot("validate", "one.yaml", "two.yaml", "three.yaml", cwd=tmp_path)
@@ -36,7 +33,7 @@ def test_every_file_is_checked_and_every_mistake_told(tmp_path):
 
 
 @pytest.mark.parametrize("workers", [[], ["--workers", "2"]])
-def test_run_ends_with_pytests_status_and_passes_its_options_on(tmp_path, workers):
+def test_run_ends_with_pytests_status_and_passes_its_options_on(finbot, tmp_path, workers):
     (tmp_path / "prices.csv").write_text("Date,A\n2020-01-02,1\n2020-01-03,2\n")
     (tmp_path / "finbot.yaml").write_text(
         "batch_name: small\n"

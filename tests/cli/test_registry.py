@@ -5,7 +5,6 @@ import io
 import json
 import re
 import shutil
-import subprocess
 import sys
 
 import pytest
@@ -32,8 +31,9 @@ runs:
 class Place:
     """A folder with a batch file, and the commands typed in it."""
 
-    def __init__(self, path):
+    def __init__(self, path, nursery):
         self.path = path
+        self.nursery = nursery
 
     def call(self, *words):
         done = CliRunner().invoke(registry_group, [*words], catch_exceptions=False)
@@ -42,16 +42,16 @@ class Place:
     def pytest(self, *options):
         """Run the batch; its id."""
         words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--finbot-batch", "finbot.yaml"]
-        done = subprocess.run([*words, *options], cwd=self.path, capture_output=True, text=True, check=False)
+        done = self.nursery.run([*words, *options], self.path)
         found = re.search(r"batch (batch-\S+?),", done.stdout)
         assert found is not None, done.stdout + done.stderr
         return found[1]
 
 
 @pytest.fixture(scope="module")
-def recorded(tmp_path_factory):
+def recorded(tmp_path_factory, nursery):
     """A batch recorded and accepted, then one that moved; not to be changed."""
-    place = Place(tmp_path_factory.mktemp("recorded"))
+    place = Place(tmp_path_factory.mktemp("recorded"), nursery)
     (place.path / "prices.csv").write_text(PRICES)
     (place.path / "finbot.yaml").write_text(BATCH)
     accept = ("--finbot-accept=*", "--finbot-reason=first", "--finbot-accept-in-ci")
@@ -68,7 +68,7 @@ def place(recorded, tmp_path, monkeypatch):
     """A copy, with the current folder in it."""
     shutil.copytree(recorded.path, tmp_path / "place")
     monkeypatch.chdir(tmp_path / "place")
-    return Place(tmp_path / "place")
+    return Place(tmp_path / "place", recorded.nursery)
 
 
 def test_what_pytest_recorded_is_whole(place):

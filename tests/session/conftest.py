@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,8 +49,9 @@ _ACCEPTED: dict[tuple[tuple[str, bytes], ...], dict[str, bytes]] = {}
 class Project:
     """A folder with a batch file, and what pytest leaves in it."""
 
-    def __init__(self, pytester: pytest.Pytester) -> None:
+    def __init__(self, pytester: pytest.Pytester, nursery: Any) -> None:
         self.pytester = pytester
+        self.nursery = nursery
         self.path = pytester.path
         self.write("prices.csv", PRICES)
 
@@ -64,10 +68,26 @@ class Project:
         self, *options: str, batch: str | None = "finbot.yaml", timeout: float = 90
     ) -> pytest.RunResult:
         """Run pytest as a user would, in a process of its own."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(self.pytester, "popen", self._start)
+            return self.pytest_anew(*options, batch=batch, timeout=timeout)
+
+    def pytest_anew(
+        self, *options: str, batch: str | None = "finbot.yaml", timeout: float = 90
+    ) -> pytest.RunResult:
+        """The same in an interpreter that is started for it, which has loaded nothing yet."""
         named = [] if batch is None else ["--finbot-batch", batch]
         # Hypothesis' own plugin is no part of the story, and a fifth of a second of every process.
         plain = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
         return self.pytester.runpytest_subprocess(*plain, *named, *options, timeout=timeout)
+
+    def _start(self, command: Sequence[str], stdin: Any, stdout: Any, stderr: Any) -> Any:
+        """As ``Pytester.popen``, but by the nursery."""
+        executable, module, *words = command
+        folders = [str(self.path), os.environ.get("PYTHONPATH", "")]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
+        command = [executable, "-m", module.removeprefix("-m"), *words]
+        return self.nursery.popen(command, Path.cwd(), environment, stdout.fileno(), stderr.fileno())
 
     def refused(self, *options: str) -> pytest.RunResult:
         """Ask for what is refused before anything runs, in this process: that is quicker."""
@@ -143,7 +163,7 @@ class Project:
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Project:
+def project(pytester: pytest.Pytester, nursery: Any, monkeypatch: pytest.MonkeyPatch) -> Project:
     # Settings of whoever runs these tests are not part of the story.
     for variable in (
         "PYTEST_ADDOPTS",
@@ -154,4 +174,4 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Proje
         "GITHUB_ACTOR",
     ):
         monkeypatch.delenv(variable, raising=False)
-    return Project(pytester)
+    return Project(pytester, nursery)

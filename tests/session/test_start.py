@@ -29,7 +29,7 @@ def pytest_unconfigure(config):
 def test_runs_of_our_own_strategies_load_no_pandas(project, options, processes):
     project.write("conftest.py", SAYS_WHAT_IS_LOADED)
     project.gated("- {id: half, params: {weights: {AAA: 0.5}}}\n- {id: all, params: {weights: {BBB: 1.0}}}")
-    result = project.pytest(*options)
+    result = project.pytest_anew(*options)
     assert result.ret == 0
     assert set(project.verdicts().values()) == {"identical"}
     loaded = {path.name.removeprefix("loaded-"): path.read_text() for path in project.path.glob("loaded-*")}

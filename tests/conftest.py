@@ -1,0 +1,137 @@
+"""What tests of several floors share: sessions and commands started quickly."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FORKED_AS_THEY_ARE = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
+"""What of Python's own variables a fork can still be told."""
+
+_AT_FIRST = dict(os.environ)
+
+
+class Forked:
+    """A process that the nursery started, with as much of ``subprocess.Popen`` as tests need."""
+
+    stdin = None
+
+    def __init__(self, answers: socket.socket, command: Sequence[str]) -> None:
+        self._answers, self._command = answers, command
+        self.pid = int(self._answer(None))
+
+    def _answer(self, timeout: float | None) -> str:
+        self._answers.settimeout(timeout)
+        try:
+            said = self._answers.recv(100)
+        except TimeoutError:
+            raise subprocess.TimeoutExpired(self._command, timeout or 0) from None
+        assert said, "the nursery died"
+        return said.decode()
+
+    def wait(self, timeout: float | None = None) -> int:
+        return int(self._answer(timeout))
+
+    def kill(self) -> None:
+        os.kill(self.pid, 9)
+
+
+class Nursery:
+    """Starts ``python -m …`` by a fork of a process that has loaded pytest and us (``nursery.py``).
+
+    The process is a user's but for that: the loading of what every session loads was done before it. One
+    at a time. What cannot be told to a fork (another PYTHONHASHSEED, say), and machines without fork, get
+    a process that is started anew.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._requests: socket.socket | None = None
+
+    def _start(self) -> socket.socket:
+        if self._requests is None:
+            self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            left = ("PYTEST_", "FINBOT_")
+            with theirs, tempfile.TemporaryDirectory() as folder:
+                self._process = subprocess.Popen(
+                    [sys.executable, str(Path(__file__).with_name("nursery.py")), str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    cwd=folder,
+                    env={name: value for name, value in _AT_FIRST.items() if not name.startswith(left)},
+                    stdin=subprocess.DEVNULL,
+                )
+                assert self._requests.recv(10) == b"ready", "the nursery did not start"
+        return self._requests
+
+    def popen(
+        self, command: Sequence[str], folder: Path, environment: Mapping[str, str], stdout: int, stderr: int
+    ) -> Forked | subprocess.Popen[bytes]:
+        """Start ``command``, which begins with ``sys.executable -m``, with nothing on its stdin."""
+        assert command[:2] == [sys.executable, "-m"]
+        if sys.platform != "linux" or _of_python(environment) != _of_python(_AT_FIRST):
+            return subprocess.Popen(
+                command,
+                cwd=folder,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+            )
+        requests = self._start()
+        job = {"command": command[1:], "folder": str(folder), "environment": dict(environment)}
+        with open(os.devnull, "rb") as nothing:
+            socket.send_fds(requests, [json.dumps(job).encode()], [nothing.fileno(), stdout, stderr])
+        return Forked(requests, command)
+
+    def run(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str] | None = None,
+        timeout: float = 120,
+    ) -> subprocess.CompletedProcess[str]:
+        """As ``subprocess.run`` with its output captured as text."""
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            given = os.environ if environment is None else environment
+            process = self.popen(list(command), folder, given, out.fileno(), err.fileno())
+            try:
+                status = process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                raise
+            told = []
+            for file in (out, err):
+                file.seek(0)
+                told.append(file.read().decode())
+        return subprocess.CompletedProcess(command, status, *told)
+
+    def close(self) -> None:
+        if self._requests is not None and self._process is not None:
+            self._requests.close()
+            self._process.wait(timeout=90)
+
+
+def _of_python(environment: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith("PYTHON") and name not in FORKED_AS_THEY_ARE
+    }
+
+
+@pytest.fixture(scope="session")
+def nursery() -> Iterator[Nursery]:
+    """Starts sessions and commands that are like a user's, without loading all of it each time."""
+    made = Nursery()
+    yield made
+    made.close()
