@@ -13,7 +13,7 @@ from pytest_finbot.engines.adapting.adapter import Adapter
 from pytest_finbot.engines.resolve import engine_problems, resolve_engine
 from pytest_finbot.errors import did_you_mean
 from pytest_finbot.testing import strategies
-from pytest_finbot.testing.declared_exceptions import check_exceptions
+from pytest_finbot.testing.declared_exceptions import check_exceptions, check_points
 from pytest_finbot.testing.executing import run
 from pytest_finbot.testing.synthetic import synthetic_market
 
@@ -50,6 +50,7 @@ class Bench:
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
+        check_points(cls)
         check_exceptions(cls, cls.exceptions)
         known = {field.name for field in dataclasses.fields(RunSpec)} - {"name", "line", *_HOOKS}
         for key in cls.settings:

@@ -63,3 +63,14 @@ def check_exceptions(kind: type, exceptions: object) -> None:
             raise TypeError(
                 f"{kind.__name__}.exceptions[{name!r}] is {reason!r}, expected the reason in words"
             )
+
+
+def check_points(kind: type) -> None:
+    """Raise TypeError where ``kind`` takes away a point or puts a test of its own in the place of one."""
+    for base in kind.__mro__[1:]:
+        for name in points_of(base):
+            if not getattr(getattr(kind, name, None), _POINT, False):
+                raise TypeError(
+                    f"{kind.__name__}.{name} takes the place of a point of the kit; a point that the engine "
+                    "does not keep is declared in `exceptions`, and a test of one's own has another name"
+                )

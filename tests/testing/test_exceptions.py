@@ -88,3 +88,9 @@ def test_nobody_who_does_not_ask_for_the_kit_gets_it():
         "assert not {'hypothesis', 'pandas'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("other", [None, lambda self: None])
+def test_a_point_cannot_be_taken_away(other):
+    with pytest.raises(TypeError, match=r"Bench\.test_costs takes the place of a point of the kit"):
+        type("Bench", (EngineConformance,), {"engine": "portfolio", "test_costs": other})
