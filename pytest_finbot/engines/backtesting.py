@@ -89,7 +89,7 @@ class BacktestingEngine(Adapter):
             fill=spec.fill,
             sized_at="decision",
             units=spec.units,
-            costs="on top: an order is sized without its costs, and cash pays the commission of each fill",
+            costs="from_cash: an order is sized without its costs, and cash pays the commission of each fill",
             cash_buffer=spec.cash_buffer,
             short_of_cash="rejects",
             notes=tuple(notes),

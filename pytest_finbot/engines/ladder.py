@@ -16,6 +16,7 @@ import numpy as np
 
 from pytest_finbot.contracts import (
     Conventions,
+    CostBooking,
     CostSpec,
     EngineResult,
     FillTiming,
@@ -44,12 +45,18 @@ class Manner:
     units: Units
     min_trade: float
     costs: CostSpec
+    books_its_own_way: bool = dataclasses.field(default=False, compare=False)
+    """Whether its costs are booked in a way that the built-in engine does not have."""
 
     @classmethod
     def of(cls, conventions: Conventions, costs: CostSpec, min_trade: float) -> Manner:
-        """Of two that come to the same, one: how nothing is booked as costs, when a close is sized."""
-        booking = "targeted" if conventions.costs.startswith("targeted") else "from_cash"
-        costs = dataclasses.replace(costs, booking=booking)  # type: ignore[arg-type]
+        """Of two that come to the same, one: how nothing is booked as costs, when a close is sized.
+
+        What an engine says of its costs begins with the name of the booking that it has. One that
+        books them in another way is taken as ``targeted`` here; see ``books_its_own_way``.
+        """
+        booking = next((name for name in get_args(CostBooking) if conventions.costs.startswith(name)), None)
+        costs = dataclasses.replace(costs, booking=booking or "targeted")
         charged = costs.commission_bps or costs.commission_per_share or costs.slippage_bps
         return cls(
             fill=conventions.fill,
@@ -58,6 +65,17 @@ class Manner:
             units=conventions.units,
             min_trade=min_trade,
             costs=costs if charged else CostSpec(),
+            books_its_own_way=bool(charged) and booking is None,
+        )
+
+    def booking_as(self, other: Manner) -> Manner:
+        """Itself, with costs booked as ``other`` does where the built-in engine has no booking like its own:
+        what that comes to is the engine's own then, and no step's.
+        """
+        if not self.books_its_own_way or other.costs == CostSpec():
+            return self
+        return dataclasses.replace(
+            self, costs=dataclasses.replace(self.costs, booking=other.costs.booking), books_its_own_way=False
         )
 
     def in_words(self, step: str) -> str:
@@ -131,6 +149,7 @@ def ladder(
     ``targets`` are what the run's strategy wants before its cash buffer. Raises ParameterError where
     the built-in engine cannot take on a convention with these prices.
     """
+    reference, own = reference.booking_as(own), own.booking_as(reference)
     navs = [_nav(spec, market, targets, reference)]
     manner, steps, same = reference, [], []
     for step, fields in STEPS.items():

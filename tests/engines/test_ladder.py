@@ -261,6 +261,17 @@ def test_conventions_that_come_to_the_same_are_the_same():
     assert Manner.of(targeted, CostSpec(10.0, booking="from_cash"), 0.0).costs == costs
 
 
+def test_a_booking_that_the_built_in_engine_does_not_have_is_the_engines_own():
+    own_way = Manner.of(Conventions("close", "fill", "whole", "within each order"), CostSpec(10.0), 0.0)
+    cash = Manner.of(Conventions("close", "fill", "whole", "from_cash: …"), CostSpec(10.0), 0.0)
+    free = Manner.of(Conventions("close", "fill", "whole", "from_cash: …"), CostSpec(), 0.0)
+
+    assert own_way.booking_as(cash) == cash
+    assert cash.booking_as(own_way) == cash
+    assert own_way.booking_as(free).costs == CostSpec(10.0, booking="targeted")
+    assert not free.books_its_own_way
+
+
 def test_what_a_result_says_of_itself_is_read_back():
     told = PortfolioEngine().conventions(a_spec(units="whole", cash_buffer=0.1))
     assert conventions_told({"conventions": told.to_json()}) == told

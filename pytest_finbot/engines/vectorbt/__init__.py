@@ -101,7 +101,7 @@ class VectorbtEngine(Adapter):
             fill=spec.fill,
             sized_at="fill",
             units=spec.units,
-            costs="fractions of the value paid (slippage: of the price), from cash; sized before costs",
+            costs="from_cash: fractions of the value paid (slippage: of the price); sized before costs",
             cash_buffer=spec.cash_buffer,
             short_of_cash="shrinks",
             notes=tuple(notes),
