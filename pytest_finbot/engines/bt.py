@@ -56,6 +56,7 @@ class BtEngine(Adapter):
         units=("fractional", "whole"),
         costs=frozenset({"commission_bps", "commission_per_share", "slippage_bps"}),
         events=frozenset({"multipliers"}),
+        from_cash=False,
     )
 
     def imported(self) -> Any:

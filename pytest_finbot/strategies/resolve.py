@@ -34,7 +34,13 @@ def target_weights(spec: RunSpec, market: MarketData) -> TargetWeights:
     Raises ParameterError where the strategy cannot be found, EngineError where it returns
     what no strategy may. Whatever the strategy itself raises passes through untouched.
     """
-    decisions = resolve_strategy(spec.strategy)(spec, market)
+    strategy = resolve_strategy(spec.strategy)
+    if isinstance(strategy, type):
+        raise ParameterError(
+            f"strategy {spec.strategy!r} is a class, which engine {spec.engine!r} cannot run; expected a "
+            "function that returns target weights"
+        )
+    decisions = strategy(spec, market)
     return as_target_weights(decisions, spec.strategy, market)
 
 

@@ -361,11 +361,12 @@ PRICES = [[10, 20], [11, 20], [12, 19], [13, 22]]
         ({"flows": (Flow(date(2020, 1, 2), 5.0),)}, "flows"),
         ({"actions": ActionSpec(dividends="from_prices")}, "dividends"),
         ({"actions": ActionSpec(splits="from_prices")}, "splits"),
+        ({"costs": CostSpec(commission_bps=10.0, booking="from_cash")}, "costs.booking"),
     ],
 )
 def test_what_it_cannot_is_refused_before_anything_runs(changes, key):
     spec = a_spec(**changes)
-    assert [path[0] for path, _ in engine_problems(spec)] == [key]
+    assert [".".join(path) for path, _ in engine_problems(spec)] == [key]
     with pytest.raises(ParameterError, match="engine 'bt' has no "):
         BtEngine().run(spec, a_market(PRICES))
 

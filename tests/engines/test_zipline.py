@@ -267,12 +267,12 @@ def test_a_short_position_pays_the_dividend(decided):
         (
             {"actions": ActionSpec(splits=(Split("A", date(2020, 1, 2), 2.0),))},
             ("splits",),
-            "engine 'zipline' has no splits",
+            "engine 'zipline' has no splits; it books dividends and flows",
         ),
         (
             {"actions": ActionSpec(dividends="from_prices", booking="reinvest")},
-            ("actions", "booking"),
-            "engine 'zipline' has no booking: reinvest; expected cash",
+            ("dividend_booking",),
+            "engine 'zipline' has no dividend_booking: reinvest; expected cash",
         ),
     ],
 )

@@ -150,3 +150,11 @@ def test_the_same_import_serves_other_kinds_of_names():
     assert import_callable("engine", "math:sqrt")(4.0) == 2.0
     with pytest.raises(ParameterError, match=r"^engine 'math:squrt': module math has no 'squrt'"):
         import_callable("engine", "math:squrt")
+
+
+def test_a_class_is_no_function_that_returns_weights(write_module, a_spec, a_market):
+    write_module("of_another_kind", "class Native:\n    def __init__(self, days=1): pass\n")
+    with pytest.raises(
+        ParameterError, match=r"'of_another_kind:Native' is a class, which engine 'portfolio'"
+    ):
+        target_weights(a_spec("AB", "of_another_kind:Native"), a_market(np.ones((3, 2))))

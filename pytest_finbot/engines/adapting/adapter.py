@@ -20,7 +20,9 @@ class Abilities:
     """What an engine can be told with the keys of a run.
 
     ``fills`` and ``units`` are the values of these keys that it has a way of its own for;
-    ``costs`` the keys of ``costs`` that it charges. ``one_symbol``: it trades one at a time.
+    ``costs`` the keys of ``costs`` that it charges. ``from_cash``: it sizes orders before costs, or can
+    be told to; ``booking: targeted`` is what a run has that says nothing. ``one_symbol``: it trades one
+    at a time.
     ``events``: keys among ``flows``, ``dividends``, ``splits``, ``multipliers`` that it books.
     """
 
@@ -28,6 +30,7 @@ class Abilities:
     units: tuple[Units, ...]
     costs: frozenset[str] = frozenset()
     events: frozenset[str] = frozenset()
+    from_cash: bool = True
     one_symbol: bool = False
 
 
@@ -87,6 +90,8 @@ class Adapter:
         for key in ("commission_bps", "commission_per_share", "slippage_bps"):
             if getattr(spec.costs, key) and key not in able.costs:
                 yield ("costs", key), self._cannot(f"costs.{key}", sorted(able.costs))
+        if spec.costs.booking == "from_cash" and not able.from_cash:
+            yield ("costs", "booking"), self._cannot("costs.booking: from_cash", ())
         if spec.min_trade:
             yield ("min_trade",), self._cannot("min_trade", ())
         given = {
@@ -97,7 +102,8 @@ class Adapter:
         }
         for key, is_given in given.items():
             if is_given and key not in able.events:
-                yield (key,), self._cannot(key, sorted(able.events))
+                booked = " and ".join(sorted(able.events))
+                yield (key,), self._cannot(key, ()) + (f"; it books {booked}" if booked else "")
         if able.one_symbol and len(spec.symbols) > 1:
             yield (
                 ("symbols",),

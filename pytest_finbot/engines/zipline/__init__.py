@@ -68,8 +68,8 @@ class ZiplineEngine(Adapter):
         yield from super().problems(spec)
         if spec.actions.dividends != "none" and spec.actions.booking != "cash":
             yield (
-                ("actions", "booking"),
-                f"engine {self.name!r} has no booking: {spec.actions.booking}; expected cash",
+                ("dividend_booking",),
+                f"engine {self.name!r} has no dividend_booking: {spec.actions.booking}; expected cash",
             )
 
     def imported(self) -> Any:
