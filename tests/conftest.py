@@ -18,6 +18,7 @@ FORKED_AS_THEY_ARE = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
 """What of Python's own variables a fork can still be told."""
 
 _AT_FIRST = dict(os.environ)
+AS_STARTED = {name: said for name, said in _AT_FIRST.items() if not name.startswith(("PYTEST_", "FINBOT_"))}
 
 
 class Forked:
@@ -60,15 +61,16 @@ class Nursery:
     def _start(self) -> socket.socket:
         if self._requests is None:
             self._requests, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-            left = ("PYTEST_", "FINBOT_")
             with theirs, tempfile.TemporaryDirectory() as folder:
                 self._process = subprocess.Popen(
                     [sys.executable, str(Path(__file__).with_name("nursery.py")), str(theirs.fileno())],
                     pass_fds=[theirs.fileno()],
                     cwd=folder,
-                    env={name: value for name, value in _AT_FIRST.items() if not name.startswith(left)},
+                    # One thread, as there is nothing to compute: a fork has only the one that forks.
+                    env={"OPENBLAS_NUM_THREADS": "1", **AS_STARTED},
                     stdin=subprocess.DEVNULL,
                 )
+                theirs.close()  # or its end would not be seen
                 assert self._requests.recv(10) == b"ready", "the nursery did not start"
         return self._requests
 
