@@ -15,14 +15,16 @@ _STAMP = "%Y%m%dT%H%M%S"
 
 
 def new_batch_id(now: datetime, entropy: bytes | None = None) -> str:
-    """``batch-20261121T091502Z-3f9c1a``: the second in UTC, then three bytes of chance.
+    """``batch-20261121T091502Z-3f9c1a``: the second in UTC, its 256th, then two bytes of chance.
 
-    ``now`` has a time zone; ``entropy`` replaces the operating system's chance. Raises
-    ValueError for a time without a zone, or entropy that is not three bytes.
+    Short sessions come several in a second, and the last one has to be the last. ``now`` has a time
+    zone; ``entropy`` replaces the three bytes after the second. Raises ValueError for a time without
+    a zone, or entropy that is not three bytes.
     """
     if now.tzinfo is None:
         raise ValueError(f"{now!r} has no time zone; a batch id tells the time in UTC")
-    chance = os.urandom(ENTROPY_BYTES) if entropy is None else entropy
+    part = bytes([now.microsecond * 256 // 1_000_000])
+    chance = part + os.urandom(ENTROPY_BYTES - 1) if entropy is None else entropy
     if len(chance) != ENTROPY_BYTES:
         raise ValueError(f"entropy has {len(chance)} bytes, expected {ENTROPY_BYTES}")
     return f"batch-{now.astimezone(UTC).strftime(_STAMP)}Z-{chance.hex()}"

@@ -165,7 +165,7 @@ class Journal:
             try:
                 self.registry.create_batch({"batch_id": batch_id, "created_at": at, **manifest})
             except RegistryError:
-                # Three bytes of chance in one second: another batch can have the same id.
+                # Two bytes of chance in a 256th of a second: another batch can have the same id.
                 if left and self.exists(batch_id):
                     continue
                 raise

@@ -29,6 +29,11 @@ def test_ids_sort_by_time(first, second, chance, other):
         assert new_batch_id(first, chance) < new_batch_id(second, other)
 
 
+@given(MOMENTS, st.timedeltas(timedelta(milliseconds=4), timedelta(seconds=2)))
+def test_ids_of_one_second_sort_by_time(first, later):
+    assert new_batch_id(first) < new_batch_id(first + later)
+
+
 @given(MOMENTS, CHANCE)
 def test_what_is_made_is_recognised(now, chance):
     batch_id = new_batch_id(now, chance)
