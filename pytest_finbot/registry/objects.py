@@ -16,7 +16,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_finbot.arrow import from_arrow, to_arrow
 from pytest_finbot.errors import RegistryError
 from pytest_finbot.fingerprint import sha256_of_json
 from pytest_finbot.registry.durable import make_folder, sync_folder, telling, write_file
@@ -95,6 +94,8 @@ class ObjectStore:
         """
         import pyarrow as pa
         import pyarrow.parquet as pq
+
+        from pytest_finbot.arrow import from_arrow
 
         path = self.path_of(digest)
         if not path.is_file():
@@ -229,6 +230,8 @@ def _hash(checked: list[tuple[str, _Kind, Column]]) -> str:
 def _parquet(checked: list[tuple[str, _Kind, Column]]) -> memoryview:
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from pytest_finbot.arrow import to_arrow
 
     types: dict[_Kind, pa.DataType] = {
         "float64": pa.float64(),
