@@ -70,8 +70,9 @@ def test_it_conforms_but_for_the_exception_that_it_declares(project):
 def test_a_mistake_in_it_is_found(project):
     engine = project / "my_engine.py"
     text = engine.read_text(encoding="utf-8")
-    assert "market.close[row]\n" in text
-    ahead = text.replace("market.close[row]\n", "market.close[min(row + 1, len(market.close) - 1)]\n")
+    price = "market.close[decisions.fill_rows]"
+    assert price in text
+    ahead = text.replace(price, "market.close[np.minimum(decisions.fill_rows + 1, len(market.close) - 1)]")
     engine.write_text(ahead, encoding="utf-8")
     status, said = pytest_in(project, "-ra", "test_my_engine.py")
     assert status == 1, said
