@@ -309,11 +309,11 @@ def test_a_flow_on_no_session_is_refused(decided):
 
 @pytest.mark.parametrize("missing", ["zipline", "bcolz"])
 def test_a_package_that_is_not_there_is_named(monkeypatch, missing):
-    def nowhere(name):
+    def nowhere():
         raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
 
     engine = resolve_engine("zipline")
-    monkeypatch.setattr("importlib.import_module", nowhere)
+    monkeypatch.setattr(engine, "imported", nowhere)
     words = r"pip install 'pytest-finbot\[zipline\]'" if missing == "zipline" else "what it imports is not"
     with pytest.raises(MissingDependencyError, match=words):
         engine.run(a_spec(), a_market(TWO))
