@@ -22,7 +22,7 @@ def tell_engine(record: Mapping[str, Any], page: Page) -> None:
 def _conventions(native: Mapping[str, Any], page: Page) -> None:
     """What the built-in engine does is in its settings; of others, what they do by themselves is not."""
     conventions = _mapping(native.get("conventions"))
-    derived = native.get("derived")
+    derived = _list(native.get("derived"))
     if not conventions and not derived:
         return
     page.heading("as the engine executes orders")
@@ -39,7 +39,7 @@ def _conventions(native: Mapping[str, Any], page: Page) -> None:
     )
     for note in _list(conventions.get("notes")):
         page.line(f"  note: {shown(note)}")
-    for what in _list(derived):
+    for what in derived:
         page.line(f"  derived: {shown(what)}")
 
 

@@ -74,16 +74,21 @@ def test_why_it_cannot_be_split(told):
 
 
 @pytest.mark.parametrize(
-    "record",
+    ("record", "said"),
     [
-        {},
-        {"engine": None, "native": [1], "ladder": "x"},
-        {
-            "engine": "other",
-            "native": {"conventions": 7, "derived": 3},
-            "ladder": {"steps": [4], "final_nav": "?"},
-        },
+        ({}, []),
+        ({"engine": None, "native": [1], "ladder": "x"}, []),
+        (
+            {
+                "engine": "other",
+                "native": {"conventions": 7, "derived": 3},
+                "ladder": {"reference": "built_in", "steps": [4], "final_nav": "?"},
+            },
+            ["from the conventions of built_in to its own, by the built-in engine"],
+        ),
     ],
 )
-def test_a_damaged_record_is_no_crash(told, record):
-    told(record)
+def test_a_damaged_record_is_no_crash(told, record, said):
+    lines = told(record).splitlines()
+
+    assert [line for line in lines if line.startswith(("as the engine", "from the"))] == said

@@ -40,7 +40,7 @@ def build(kind: type[Any], spec: RunSpec, feed: Feed) -> Any:
             )
     params = {**_of_run(config, spec, feed, params), **params}
     try:
-        made = config.parse(json.dumps(params, default=str))
+        made = config.parse(json.dumps(params))
     except (TypeError, ValueError) as error:  # msgspec's are ValueErrors
         raise ParameterError(
             f"strategy {spec.strategy!r}: params make no {config.__name__}: {error}; instruments are named "
