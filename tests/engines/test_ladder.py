@@ -88,6 +88,19 @@ def climbed(market, targets, reference, own, orders=(), fills=(), **changes):
     return found
 
 
+def test_a_booking_of_its_own_is_no_step_whatever_the_reference_has():
+    costs = CostSpec(100.0)
+    own_way = Manner.of(Conventions("close", "fill", "fractional", "within each order"), costs, 0.0)
+    cash = Manner.of(Conventions("close", "fill", "fractional", "from_cash"), costs, 0.0)
+    market, targets = a_market([[10], [12.5], [20]]), decided([0], [[0.5]])
+
+    for reference, own in ((cash, own_way), (own_way, cash)):
+        found = climbed(market, targets, reference, own)
+        assert found.steps == ()
+        # 50 units at 10 and 5 of costs, whichever of the two stands first.
+        assert found.final_nav == pytest.approx(495.0 + 50.0 * 20.0)
+
+
 def test_each_convention_is_a_step_of_its_own():
     market = a_market([[10], [12.5], [20]])
     own = dataclasses.replace(

@@ -54,6 +54,7 @@ def test_a_run_that_says_nothing_new_keeps_the_hash_that_baselines_hold():
         {"data": DataSpec("prices.csv", field="adj_close")},
         {"rebalance_freq": "W"},
         {"max_gross_exposure": 1.0},
+        {"cash_buffer": 0.02},
         {"min_trade": 5.0},
         {"seed": 1},
         {"engine": "ours:engine"},
