@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Final
 
 import click
+
+from pytest_finbot.cli.lazy import LazyGroup
 
 _ELSEWHERE: Final = {
     "check": "pytest_finbot.cli.data_check:check",
@@ -13,23 +14,9 @@ _ELSEWHERE: Final = {
     "prune": "pytest_finbot.cli.data_prune:prune",
     "snapshot": "pytest_finbot.cli.data_snapshot:snapshot",
 }
-"""Commands by module and attribute, imported as those of :mod:`cli.main`."""
+"""Commands by module and attribute."""
 
 
-class _Commands(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_ELSEWHERE)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        place = _ELSEWHERE.get(cmd_name)
-        if place is None:
-            return None
-        module, _, attribute = place.partition(":")
-        command = getattr(import_module(module), attribute)
-        assert isinstance(command, click.Command)
-        return command
-
-
-@click.group(cls=_Commands)
+@click.group(cls=LazyGroup, elsewhere=_ELSEWHERE)
 def data() -> None:
     """Prices and factors of a batch: check them, keep them, compare them."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from pathlib import Path
 from typing import Final
 
 import click
 
 import pytest_finbot
+from pytest_finbot.cli.lazy import LazyGroup
 from pytest_finbot.cli.opening import REGISTRY_OPTION
 from pytest_finbot.cli.pytest_call import PASS_ON, become_pytest
 
 _ELSEWHERE: Final = {
     "baseline": "pytest_finbot.cli.baseline:baseline",
     "batches": "pytest_finbot.cli.batches:batches",
+    "ci": "pytest_finbot.cli.ci.group:ci",
     "data": "pytest_finbot.cli.data:data",
     "fingerprint": "pytest_finbot.cli.fingerprint:fingerprint",
     "gate-test": "pytest_finbot.cli.prove:gate_test",
@@ -23,26 +24,10 @@ _ELSEWHERE: Final = {
     "runs": "pytest_finbot.cli.runs:runs",
     "watch": "pytest_finbot.cli.watch:watch",
 }
-"""Commands by module and attribute. Each is imported when it is called for, or for the help."""
+"""Commands by module and attribute."""
 
 
-class _Commands(click.Group):
-    """A group that imports the commands of :data:`_ELSEWHERE` at first need."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *_ELSEWHERE})
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        place = _ELSEWHERE.get(cmd_name)
-        if place is None:
-            return super().get_command(ctx, cmd_name)
-        module, _, attribute = place.partition(":")
-        command = getattr(import_module(module), attribute)
-        assert isinstance(command, click.Command)
-        return command
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, elsewhere=_ELSEWHERE, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(pytest_finbot.__version__, prog_name="pytest-finbot")
 def main() -> None:
     """Regression testing of trading backtests.

@@ -1,0 +1,1 @@
+"""Where code is reviewed: GitHub and GitLab, spoken to through their REST APIs."""
