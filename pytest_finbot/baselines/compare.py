@@ -8,6 +8,7 @@ import numpy as np
 
 from pytest_finbot.baselines.align import Pair, align
 from pytest_finbot.baselines.coverage import check_coverage, counts_of
+from pytest_finbot.baselines.curve import curve_of
 from pytest_finbot.baselines.facts import Comparison, Difference, PositionMove, finite, why_not_comparable
 from pytest_finbot.baselines.fills import compare_fills
 from pytest_finbot.baselines.metrics import compare_metrics, limit_of
@@ -71,7 +72,13 @@ def compare(
         largest=largest_difference(pair),
         final=final_difference(now, baseline),
         course=None if noise is None else course(pair, noise, NOISE if nav_limit is None else nav_limit.rtol),
+        curve=curve_of(pair),
         metrics=tuple(metric_moves),
+        baseline_metrics={
+            name: finite(value) if isinstance(value, float) else value
+            for name, value in baseline.metrics.items()
+        },
+        baseline=baseline,
     )
 
 

@@ -6,9 +6,13 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pytest_finbot.contracts import Cause, CheckResult, Verdict
+
+if TYPE_CHECKING:
+    from pytest_finbot.baselines.curve import Curve
+    from pytest_finbot.baselines.results import RunResult
 
 Course = Literal["grows", "stays", "returns"]
 """What a difference in NAV does after its first session, see ``size.course``."""
@@ -79,6 +83,9 @@ class MetricMove:
     judgement: Judgement
 
 
+_NO_JSON: Final = ("checks", "baseline")
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """A run against its baseline.
@@ -106,6 +113,8 @@ class Comparison:
     final: Difference | None = None
     """NAV at the last session of each."""
     course: Course | None = None
+    curve: Curve | None = None
+    """The difference in NAV over time."""
     metrics: tuple[MetricMove, ...] = ()
     causes: tuple[Cause, ...] = ()
     waived_by: tuple[str, ...] = ()
@@ -118,6 +127,10 @@ class Comparison:
     """Who accepted the baseline, when, why, at which commit."""
     accepting: bool = False
     """This result is to be accepted: it fails nothing."""
+    baseline_metrics: Mapping[str, float | int | str | None] | None = None
+    """All metrics of the baseline of a run that moved, in or out of tolerance."""
+    baseline: RunResult | None = dataclasses.field(default=None, compare=False, repr=False)
+    """What a run that moved was compared with; its JSON does not have it, see :mod:`..kept`."""
 
     @property
     def moved_checks(self) -> tuple[CheckResult, ...]:
@@ -135,7 +148,7 @@ class Comparison:
         plain: dict[str, Any] = {}
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            if field.name != "checks" and value not in (None, (), False, 0):
+            if field.name not in _NO_JSON and value not in (None, (), False, 0, {}):
                 plain[field.name] = _plain(value)
         return plain
 
@@ -151,7 +164,7 @@ def with_defaults(comparison: Mapping[str, Any]) -> dict[str, Any]:
     empty: dict[str, Any] = {
         field.name: None if field.default is dataclasses.MISSING else field.default
         for field in dataclasses.fields(Comparison)
-        if field.name != "checks"
+        if field.name not in _NO_JSON
     }
     return {**empty, **comparison}
 

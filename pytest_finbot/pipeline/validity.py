@@ -17,6 +17,7 @@ from pytest_finbot.baselines.dependencies import dependencies_of_record, depende
 from pytest_finbot.baselines.facts import Comparison
 from pytest_finbot.baselines.headline import headline
 from pytest_finbot.baselines.judge import Gate
+from pytest_finbot.baselines.kept import keep_comparison
 from pytest_finbot.baselines.results import RunResult
 from pytest_finbot.baselines.slices import slice_of
 from pytest_finbot.contracts import SERIES_CHECKS, ErrorCategory, RunRecord, RunSpec, RunStatus
@@ -82,13 +83,13 @@ def judged_again(
             _dependencies(spec),
             sliced=slice_of(spec),
         )
-    said = None if comparison is None else comparison.to_json()
+    said = keep_comparison(objects, comparison)
     if said == before.comparison and (comparison is None or comparison.verdict is before.verdict):
         return None
-    return _with(before, comparison)
+    return _with(before, comparison, said)
 
 
-def _with(record: RunRecord, comparison: Comparison | None) -> RunRecord:
+def _with(record: RunRecord, comparison: Comparison | None, said: dict[str, Any] | None) -> RunRecord:
     error = None
     if comparison is not None and comparison.fails:
         error = describe(RegressionError(headline(comparison)), "checks")
@@ -101,7 +102,7 @@ def _with(record: RunRecord, comparison: Comparison | None) -> RunRecord:
             *(comparison.checks if comparison is not None else ()),
         ),
         verdict=None if comparison is None else comparison.verdict,
-        comparison=None if comparison is None else comparison.to_json(),
+        comparison=said,
         compared_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_finbot.baselines.kept import keep_comparison
 from pytest_finbot.contracts import EngineResult, FloatArray, PartSpec, RunRecord, RunSpec, SessionArray
 from pytest_finbot.errors import RegistryError
 from pytest_finbot.pipeline.execute import Bounds, Log, execute
@@ -171,6 +172,7 @@ class Executor:
             if len(result.fills):
                 named["fills"] = keep_table(objects, "fills", fills_columns(result), small)
             counts = run.counts
+        comparison = keep_comparison(objects, run.comparison)
         artifacts = write_run_files(
             batch.run_folder(spec.name),
             spec,
@@ -214,7 +216,7 @@ class Executor:
             seed=spec.seed,
             peak_rss=_peak_rss(),
             verdict=run.verdict,
-            comparison=None if run.comparison is None else run.comparison.to_json(),
+            comparison=comparison,
             data_notes=run.data_notes,
             mark_notes=run.mark_notes,
             counted_against=_counted_against(batch, run),

@@ -1,0 +1,39 @@
+"""How far NAV is from its baseline over time, in few enough points to travel in a record."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+
+from pytest_finbot.baselines.align import Pair
+from pytest_finbot.baselines.size import relative
+
+MOST_POINTS = 60
+_BP = 1e4
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Difference in NAV in basis points of the baseline's, at ``sessions`` (ISO dates).
+
+    Where there are more than :data:`MOST_POINTS` sessions, each point is the one of its stretch that
+    is furthest from the baseline. ``None`` is a NAV that is no number on one side only.
+    """
+
+    sessions: tuple[str, ...]
+    bp: tuple[float | None, ...]
+
+
+def curve_of(pair: Pair) -> Curve | None:
+    """The curve of two results on common sessions; ``None`` where NAV differs nowhere."""
+    apart = relative(pair) * _BP
+    if not len(apart) or not apart.any():
+        return None
+    edges = np.linspace(0, len(apart), min(len(apart), MOST_POINTS) + 1).astype(int)
+    rows = [int(first + np.abs(apart[first:last]).argmax()) for first, last in itertools.pairwise(edges)]
+    return Curve(
+        tuple(str(pair.sessions[row]) for row in rows),
+        tuple(float(f"{apart[row]:.6g}") if np.isfinite(apart[row]) else None for row in rows),
+    )
