@@ -17,11 +17,14 @@ _ELSEWHERE: Final = {
     "batches": "pytest_finbot.cli.batches:batches",
     "ci": "pytest_finbot.cli.ci.group:ci",
     "data": "pytest_finbot.cli.data:data",
+    "doctor": "pytest_finbot.cli.doctor:doctor",
     "fingerprint": "pytest_finbot.cli.fingerprint:fingerprint",
     "gate-test": "pytest_finbot.cli.prove:gate_test",
+    "init": "pytest_finbot.cli.init:init",
     "reconcile": "pytest_finbot.cli.reconcile:reconcile",
     "registry": "pytest_finbot.cli.registry:registry_group",
     "runs": "pytest_finbot.cli.runs:runs",
+    "schema": "pytest_finbot.cli.schema:schema",
     "watch": "pytest_finbot.cli.watch:watch",
 }
 """Commands by module and attribute."""

@@ -18,6 +18,7 @@ from pytest_finbot.config.matrix import told_parts
 from pytest_finbot.config.merge import Merger
 from pytest_finbot.config.models import BatchHead, BatchModel, DefaultsModel, RunModel
 from pytest_finbot.config.multiply import Multiplier
+from pytest_finbot.config.notify import Notifier, notifiers
 from pytest_finbot.config.problems import LONGEST_PATH, Findings, Place, describe, quoted
 from pytest_finbot.config.source import Document, read_document
 from pytest_finbot.config.waivers import taken
@@ -50,6 +51,8 @@ class Batch:
     """Those of the batch file, then those of ``waivers.yaml`` beside it; expired ones too."""
     notes: tuple[str, ...] = ()
     """What is no mistake, and worth knowing: days that are in no window, runs that are left out."""
+    notify: tuple[Notifier, ...] = ()
+    """Who is told when the batch has ended; the names of variables, never what is in them."""
     left_out: tuple[str, ...] = ()
     """Runs of the file that this session was not asked for."""
 
@@ -98,6 +101,7 @@ def load_batch(path: Path, *, inspect: Inspect | None = None, snapshots: Path | 
         baseline=baseline,
         waivers=waivers,
         notes=multiplier.notes(),
+        notify=notifiers(head.notify),
     )
 
 

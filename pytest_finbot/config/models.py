@@ -1,4 +1,4 @@
-"""The keys of a batch file. Their JSON Schema is ``BatchModel.model_json_schema()``.
+"""The keys of a batch file. Their JSON Schema is made of them in :mod:`pytest_finbot.config.schema`.
 
 ``defaults`` and every run are checked each by itself, as a part of a run; what a run needs
 in all is known once the two are put together (see :mod:`pytest_finbot.config.expand`).
@@ -31,6 +31,7 @@ from pytest_finbot.config.fields import (
     Tag,
 )
 from pytest_finbot.config.marks import MarksModel
+from pytest_finbot.config.notify import Notify
 from pytest_finbot.config.older_form import OlderKeys
 from pytest_finbot.config.waivers import WaiverModel
 from pytest_finbot.config.windows import OrFalse
@@ -175,6 +176,7 @@ class BatchHead(Strict):
     checks: ChecksModel = cast(Any, None)
     baseline: Said = cast(Any, None)
     waivers: list[WaiverModel] = Field(default_factory=list)
+    notify: Notify = Field(default_factory=list)
     matrix: Matrix = None
     windows: WindowsOrFalse = None
 

@@ -1,0 +1,8 @@
+"""``finbot doctor``."""
+
+import click
+
+
+@click.command()
+def doctor() -> None:
+    """Not there yet."""

@@ -1,0 +1,8 @@
+"""``finbot init``."""
+
+import click
+
+
+@click.command()
+def init() -> None:
+    """Not there yet."""
