@@ -105,6 +105,18 @@ class RegistryError(FinbotError):
     category = ErrorCategory.ENVIRONMENT
 
 
+class ForgeError(FinbotError):
+    """GitHub or GitLab cannot be asked, or refuses. Never a run's own fault, and never the gate's word."""
+
+    category = ErrorCategory.ENVIRONMENT
+
+
+class ReportError(FinbotError):
+    """A report cannot be read, made or written."""
+
+    category = ErrorCategory.ENVIRONMENT
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One mistake in a user's file.

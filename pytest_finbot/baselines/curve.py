@@ -28,7 +28,8 @@ class Curve:
 
 def curve_of(pair: Pair) -> Curve | None:
     """The curve of two results on common sessions; ``None`` where NAV differs nowhere."""
-    apart = relative(pair) * _BP
+    with np.errstate(over="ignore"):
+        apart = relative(pair) * _BP
     if not len(apart) or not apart.any():
         return None
     edges = np.linspace(0, len(apart), min(len(apart), MOST_POINTS) + 1).astype(int)

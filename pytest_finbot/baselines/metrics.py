@@ -10,7 +10,8 @@ from pytest_finbot.contracts import CheckResult, Limit, Verdict
 from pytest_finbot.tolerances import Tolerances, allowed
 from pytest_finbot.valuation.metric_kinds import METRIC_KINDS, Direction, Unit
 
-_PREFIX = "metrics."
+PREFIX = "metrics."
+"""Of the names of these checks."""
 
 
 def compare_metrics(
@@ -27,9 +28,9 @@ def compare_metrics(
     moves: list[MetricMove] = []
     identical = 0
     asked = [
-        check.removeprefix(_PREFIX)
+        check.removeprefix(PREFIX)
         for check, limit in tolerances.spec.limits.items()
-        if check.startswith(_PREFIX) and limit is not None
+        if check.startswith(PREFIX) and limit is not None
     ]
     for name in dict.fromkeys((*baseline.metrics, *now.metrics, *asked)):
         check, move = _compare(name, now, baseline, tolerances)
@@ -53,7 +54,7 @@ def limit_of(name: str, tolerances: Tolerances) -> Limit | None:
 def _compare(
     name: str, now: RunResult, baseline: RunResult, tolerances: Tolerances
 ) -> tuple[CheckResult, MetricMove | None]:
-    key = f"{_PREFIX}{name}"
+    key = f"{PREFIX}{name}"
     limit = limit_of(name, tolerances)
     if name not in baseline.metrics:
         if key in tolerances.spec.limits and limit is not None:
@@ -68,7 +69,7 @@ def _compare(
     # Infinity allows nothing: any number would be within a fraction of it.
     bound = allowed(limit, old) if isinstance(old, int | float) and math.isfinite(old) else 0.0
     if distance <= bound:
-        return CheckResult(key, Verdict.WITHIN), None
+        return CheckResult(key, Verdict.WITHIN, value=distance, limit=bound), None
     move = MetricMove(name, _finite(old), _finite(new), _judge(name, old, new))
     why = _spelled(name, new, now) if name in now.metrics else "gone"
     check = CheckResult(

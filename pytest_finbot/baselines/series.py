@@ -76,7 +76,8 @@ def _compare(
     rows = np.asarray(beyond if beyond.ndim == 1 else beyond.any(axis=1))
     reason = _why_moved(rows, distance, scale, limit)
     if reason is None:
-        return SeriesOutcome(CheckResult(name, Verdict.WITHIN), noise=noise)
+        value, bound = _nearest(distance, limit.atol + rtol * scale)
+        return SeriesOutcome(CheckResult(name, Verdict.WITHIN, value=value, limit=bound), noise=noise)
     first = int(rows.argmax())
     if distance.ndim == 1:
         asset, far = None, float(distance[first])
@@ -116,6 +117,14 @@ def distances(now: FloatArray, baseline: FloatArray) -> FloatArray | None:
         if not distance.any():
             return None
     return distance
+
+
+def _nearest(distance: FloatArray, bound: FloatArray) -> tuple[float, float]:
+    """The distance that uses up most of what it is allowed, and how much that is."""
+    bound = np.broadcast_to(bound, distance.shape)
+    used = np.divide(distance, bound, out=np.zeros(distance.shape), where=bound > 0)
+    most = int(used.argmax())
+    return float(distance.flat[most]), float(bound.flat[most])
 
 
 def _why_moved(

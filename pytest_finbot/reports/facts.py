@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pytest_finbot.contracts import BatchStatus
 from pytest_finbot.reports.compared import ComparedFacts
 from pytest_finbot.reports.phase_facts import PhaseFacts, TimeSpent
 from pytest_finbot.reports.price_facts import PriceTally
@@ -92,6 +93,12 @@ class BatchFacts:
     """Parts of runs that were put together again, and those that could not be."""
     compared: tuple[ComparedFacts, ...] = ()
     """Runs that were held against another run of the batch, and those that could not be."""
+    fail_on: str = "any"
+    """What closes the gate, see ``--finbot-fail-on``."""
+    file: str = ""
+    """The batch file as messages name it: relative to pytest's root folder, with forward slashes."""
+    summing_up: float | None = None
+    """Seconds from the end of the last run until all rows of the summary had passed."""
 
     @property
     def runs_per_second(self) -> float | None:
@@ -114,6 +121,25 @@ class BatchFacts:
         """Runs that failed by themselves, or whose baseline cannot be read."""
         own = self.failed - self.error_categories.get("regression", 0)
         return own if self.gate is None else max(own, self.gate.verdicts.get("error", 0))
+
+    def passes(self, fail_on: str | None = None) -> bool:
+        """Whether the gate is open under ``fail_on``, the batch's own by default.
+
+        What cannot be read or written, and what was not run, closes it, whatever was asked for.
+        """
+        if self.problems or self.expected == 0 or self.not_run:
+            return False  # what was not run was neither proven nor compared, whatever is excused
+        match fail_on or self.fail_on:
+            case "never":
+                return True
+            case "all-failed":
+                return self.success > 0
+            case "error":
+                return self.errors == 0
+            case "regression":
+                return self.regressions == 0
+            case _:
+                return self.status == BatchStatus.COMPLETED and self.regressions == 0
 
     @property
     def gate_words(self) -> str:

@@ -6,27 +6,44 @@ import csv
 import dataclasses
 import json
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest_finbot
 from pytest_finbot.reports.facts import BatchFacts, Listing
+from pytest_finbot.reports.making import ReportMaker
+from pytest_finbot.reports.ranking import Configurations
+from pytest_finbot.reports.report import Report
 from pytest_finbot.reports.rows import CSV_COLUMNS, SummaryRow, csv_values, json_value
 from pytest_finbot.reports.templates import render
 
 FORMATS = ("csv", "json", "md")
+REPORT = "batch_report.json"
+"""What every format is made of, and reports of other machines: see :mod:`..report`."""
 _ERRORS = "backslashreplace"
 """A lone surrogate in somebody's words must not cost the summary."""
 
 
-def write_summary(folder: Path, facts: BatchFacts, rows: Iterable[SummaryRow]) -> dict[str, Path]:
-    """Write ``batch_summary.csv|json|md`` into ``folder``; returns the path of each.
+def write_summary(
+    folder: Path,
+    facts: BatchFacts,
+    rows: Iterable[SummaryRow],
+    maker: ReportMaker | None = None,
+    began: float | None = None,
+) -> tuple[Report, dict[str, Path]]:
+    """Write ``batch_summary.csv|json|md`` and ``batch_report.json`` into ``folder``.
+
+    ``rows`` go through ``maker``; ``began`` is the ``perf_counter`` from which the time is told that it
+    took. Returns the report, and the path of each file by its format; ``report`` is the last one
 
     Rows are streamed: memory does not grow with their number. Each file appears whole or
     not at all. Raises OSError where the folder cannot be written.
     """
-    paths = {name: folder / f"batch_summary.{name}" for name in FORMATS}
+    began = time.perf_counter() if began is None else began
+    maker = maker or ReportMaker(Configurations({}))
+    paths = {name: folder / f"batch_summary.{name}" for name in FORMATS} | {"report": folder / REPORT}
     drafts = {name: path.with_name(f".{path.name}.tmp") for name, path in paths.items()}
     listing = Listing()
     with (
@@ -42,6 +59,7 @@ def write_summary(folder: Path, facts: BatchFacts, rows: Iterable[SummaryRow]) -
             json_file.write(",\n" if number else "\n")
             json_file.write(_dump(json_value(row)))
             listing.add(row)
+            maker.add(row)
         # What is known only when all rows have passed. A list comes last, so that a document ends the
         # same way whatever is in it: others copy it line by line.
         json_file.write(f'\n],"prices":{_dump(listing.prices.to_json())},"odd":[')
@@ -49,12 +67,14 @@ def write_summary(folder: Path, facts: BatchFacts, rows: Iterable[SummaryRow]) -
             json_file.write(",\n" if number else "\n")
             json_file.write(_dump(dataclasses.asdict(finding)))
         json_file.write("\n]}\n")
+    report = maker.report(dataclasses.replace(facts, summing_up=round(time.perf_counter() - began, 3)))
+    drafts["report"].write_text(_dump(report.to_json()) + "\n", encoding="utf-8", errors=_ERRORS)
     drafts["md"].write_text(
         render("batch_summary.md.j2", {"batch": facts, "runs": listing}), encoding="utf-8", errors=_ERRORS
     )
     for name, path in paths.items():
         os.replace(drafts[name], path)
-    return paths
+    return report, paths
 
 
 def facts_to_json(facts: BatchFacts) -> dict[str, Any]:

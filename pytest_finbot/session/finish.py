@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,9 @@ from pytest_finbot.contracts import BatchStatus
 from pytest_finbot.reports.compared import compared_lines
 from pytest_finbot.reports.coverage_facts import CoverageTally
 from pytest_finbot.reports.facts import BatchFacts, GateFacts, WaiverFacts
+from pytest_finbot.reports.making import ReportMaker
 from pytest_finbot.reports.phase_facts import PhaseTally
+from pytest_finbot.reports.ranking import Configurations
 from pytest_finbot.reports.rows import SummaryRow
 from pytest_finbot.reports.summary import write_summary
 from pytest_finbot.reports.words import spent
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from pytest_finbot.config.expand import Batch
     from pytest_finbot.registry.fold import BatchFold
     from pytest_finbot.registry.protocol import Registry
+    from pytest_finbot.reports.report import Report
     from pytest_finbot.reports.stitched import StitchedFacts
     from pytest_finbot.session.attempt import OpenBatch
     from pytest_finbot.session.comparing import PlannedComparison
@@ -50,8 +54,9 @@ class Finished:
     shown: tuple[str, ...] = ()
     """Moves that fail nothing, a line each."""
     failure: str | None = None
-    fail_on: FailOn = "any"
     profiled: bool = False
+    report: Report | None = None
+    """The facts, and its runs."""
     nothing: str = "no run was selected"
     """Why there are no facts, where that is no failure."""
 
@@ -77,26 +82,9 @@ class Finished:
     @property
     def green(self) -> bool:
         """Whether the gate is open, as ``--finbot-fail-on`` would have it."""
-        return self._passes(self.fail_on)
-
-    def _passes(self, fail_on: FailOn) -> bool:
-        """What cannot be read or written, and what was not run, closes it, whatever was asked for."""
-        facts = self.facts
         if self.failure is not None:
             return False
-        if facts is None:
-            return True
-        if facts.problems or facts.expected == 0 or facts.not_run:
-            return False  # what was not run was neither proven nor compared, whatever is excused
-        if fail_on == "never":
-            return True
-        if fail_on == "all-failed":
-            return facts.success > 0
-        if fail_on == "error":
-            return facts.errors == 0
-        if fail_on == "regression":
-            return facts.regressions == 0
-        return self.status is BatchStatus.COMPLETED and facts.regressions == 0
+        return self.facts is None or self.facts.passes()
 
     def lines(self) -> Iterator[str]:
         """A few lines of plain text: counts, the gate, where the rest is."""
@@ -125,8 +113,8 @@ class Finished:
             yield from self.shown
             yield from _gate_lines(facts.gate)
         yield from compared_lines(facts.compared)
-        if self.green and not self._passes("any"):
-            yield f"  not green, and excused by --finbot-fail-on {self.fail_on}"
+        if self.green and not facts.passes("any"):
+            yield f"  not green, and excused by --finbot-fail-on {facts.fail_on}"
         if self.profiled and facts.time_spent is not None:
             workers = facts.time_spent.workers
             yield f"  time of {workers} worker{'' if workers == 1 else 's'}: {spent(facts.time_spent)}"
@@ -183,8 +171,10 @@ def finish_batch(
     were. Raises OSError or RegistryError where the summary cannot be written: a session without a
     summary is not green.
     """
+    began = time.perf_counter()
     manifest = registry.manifest(opened.batch_id)
-    started_at, provenance = manifest["created_at"], manifest["provenance"]
+    started_at, provenance, file = manifest["created_at"], manifest["provenance"], manifest["source"]
+    maker = ReportMaker(Configurations(manifest))
     del manifest  # 10,000 specs
     fold = registry.fold(opened.batch_id)
     now = datetime.now(UTC)
@@ -214,6 +204,8 @@ def finish_batch(
         unproven=tally.unproven,
         phases=tally.phases(),
         time_spent=tally.time_spent(seconds, workers),
+        fail_on=fail_on,
+        file=file,
     )
     stitched = stitch_all(parts, fold, registry, opened.output)
     compared = compare_all(comparisons, fold, registry)
@@ -229,8 +221,10 @@ def finish_batch(
     if gate.accepts_nothing:
         shown.append(f"  nothing is accepted: --finbot-accept {gate.accept!r} matches no run of this batch")
     rows = _noting(_rows(fold, opened.batch_id, gate.missing), shown)
-    reports = write_summary(opened.output, facts, rows)
-    return Finished(batch.batch_name, fold.status, facts, reports, tuple(shown), None, fail_on, profiled)
+    report, reports = write_summary(opened.output, facts, rows, maker, began)
+    return Finished(
+        batch.batch_name, fold.status, report.batch, reports, tuple(shown), None, profiled, report=report
+    )
 
 
 def _stamp(at: datetime) -> str:

@@ -68,7 +68,7 @@ def told(tmp_path):
     """The section (empty where there is none) and the JSON document of a summary of these rows."""
 
     def write(*rows):
-        paths = write_summary(tmp_path, FACTS, rows)
+        paths = write_summary(tmp_path, FACTS, rows)[1]
         words = paths["md"].read_text()
         _, _, section = words.partition("## Prices and marks\n")
         return section.partition("\n## ")[0], json.loads(paths["json"].read_text())
@@ -185,7 +185,7 @@ def test_warnings_of_runs_are_told_once_but_for_what_is_told_elsewhere(tmp_path,
         warned("c", "cash is -5.00 after the withdrawal", "third"),
         warned("d", "fourth"),
     ]
-    words = write_summary(tmp_path, FACTS, rows)["md"].read_text()
+    words = write_summary(tmp_path, FACTS, rows)[1]["md"].read_text()
     section = words.partition("## Warnings\n")[2].partition("\n## ")[0]
     assert section.strip().splitlines()[2:] == [
         "| 2 | `b` | cash is -5.00 after the withdrawal |",
@@ -193,7 +193,7 @@ def test_warnings_of_runs_are_told_once_but_for_what_is_told_elsewhere(tmp_path,
         "",
         "2 more are in `batch_summary.json`.",
     ]
-    assert "## Warnings" not in write_summary(tmp_path, FACTS, rows[:1])["md"].read_text()
+    assert "## Warnings" not in write_summary(tmp_path, FACTS, rows[:1])[1]["md"].read_text()
 
 
 def test_a_part_is_listed_with_the_day_its_metrics_are_from(tmp_path):
@@ -205,7 +205,7 @@ def test_a_part_is_listed_with_the_day_its_metrics_are_from(tmp_path):
         "end_date": "2013-01-03",
         "part": {"of": "dual", "kind": "out_of_sample", "number": 1, "own_from": "2012-01-04"},
     }
-    words = write_summary(tmp_path, FACTS, [SummaryRow.of_record(record)])["md"].read_text()
+    words = write_summary(tmp_path, FACTS, [SummaryRow.of_record(record)])[1]["md"].read_text()
     assert "| 2012-01-04, executed from 2010-01-04 | 2013-01-03 |" in words
 
 
@@ -217,6 +217,6 @@ def test_a_finding_cannot_be_markup(told):
 def test_every_line_of_the_json_after_the_runs_is_whole(tmp_path):
     """Other documents copy it line by line, and put something in front of its last line."""
     for rows in ((), (row("a", odd("KO: jump")),)):
-        lines = write_summary(tmp_path, FACTS, rows)["json"].read_text().splitlines()
+        lines = write_summary(tmp_path, FACTS, rows)[1]["json"].read_text().splitlines()
         assert lines[-1] == "]}"
         json.loads("\n".join(lines[:-1]) + '],"reports":{}}')

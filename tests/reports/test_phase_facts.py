@@ -133,7 +133,7 @@ def test_the_summary_lists_them(tmp_path):
         a_record("a", a_phase("simulate", 1.0)), a_record("b", a_phase("simulate", 0, "skipped", "no | such"))
     )
     facts = dataclasses.replace(FACTS, phases=tally.phases(), time_spent=tally.time_spent(2.0))
-    paths = write_summary(tmp_path, facts, [])
+    paths = write_summary(tmp_path, facts, [])[1]
     words = paths["md"].read_text()
     assert r"| `simulate` | 1 | 1.000 s | 1.000 s | 1.000 s, `a` | 0 | 1: no \| such |" in words
     assert "Time of 1 worker: loading 0.0 s, engine 1.0 s, " in words

@@ -69,7 +69,7 @@ def test_text_in_the_csv_is_no_formula_and_no_second_line_and_numbers_stay_numbe
             a_record("tab", "failed", error={**error, "message": f"\t{said}\r\n\x1b[2Jé\x85"})
         ),
     ]
-    path = write_summary(tmp_path, FACTS, rows)["csv"]
+    path = write_summary(tmp_path, FACTS, rows)[1]["csv"]
     with path.open(newline="", encoding="utf-8") as file:
         formula, tab = csv.DictReader(file)
     assert {formula[column] for column in ("run", "strategy", "error")} == {f"'{said}"}
@@ -79,7 +79,7 @@ def test_text_in_the_csv_is_no_formula_and_no_second_line_and_numbers_stay_numbe
 
 
 def test_every_run_is_in_every_format(tmp_path):
-    paths = write_summary(tmp_path, FACTS, three_rows())
+    paths = write_summary(tmp_path, FACTS, three_rows())[1]
     with paths["csv"].open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["run"], row["status"], row["final_nav"], row["sharpe"]) for row in rows] == [
@@ -95,6 +95,7 @@ def test_every_run_is_in_every_format(tmp_path):
     assert r"a \| &lt;b&gt; second line" in words
     assert words.index("## Failed") < words.index("## Runs")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "batch_report.json",
         "batch_summary.csv",
         "batch_summary.json",
         "batch_summary.md",
@@ -111,7 +112,7 @@ def test_a_number_that_is_not_json_is_refused_and_leaves_no_file(tmp_path):
 def test_a_long_batch_is_listed_in_part_and_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(facts_module, "MAX_LISTED", 2)
     rows = [SummaryRow.of_record(a_record(f"run_{number}")) for number in range(5)]
-    words = write_summary(tmp_path, dataclasses.replace(FACTS, expected=5), rows)["md"].read_text()
+    words = write_summary(tmp_path, dataclasses.replace(FACTS, expected=5), rows)[1]["md"].read_text()
     assert "run_1" in words
     assert "run_2" not in words
     assert "3 more ran; they are in `batch_summary.csv`" in words
@@ -119,7 +120,7 @@ def test_a_long_batch_is_listed_in_part_and_says_so(tmp_path, monkeypatch):
 
 def test_an_empty_batch_proves_nothing(tmp_path):
     empty = dataclasses.replace(FACTS, expected=0, success=0, failed=0, not_run=0)
-    assert "nothing is proven" in write_summary(tmp_path, empty, [])["md"].read_text()
+    assert "nothing is proven" in write_summary(tmp_path, empty, [])[1]["md"].read_text()
 
 
 def test_a_failure_without_a_category_counts_as_unknown():
