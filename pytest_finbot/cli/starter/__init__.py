@@ -1,0 +1,1 @@
+"""What ``finbot init`` writes into a repository."""
