@@ -8,7 +8,17 @@ import click
 
 from pytest_finbot.cli.lazy import LazyGroup
 
-_ELSEWHERE: Final[dict[str, str]] = {}
+_ELSEWHERE: Final[dict[str, str]] = {
+    "annotate": "pytest_finbot.cli.ci.annotate:annotate",
+    "comment": "pytest_finbot.cli.ci.comment:comment",
+    "comments": "pytest_finbot.cli.ci.comments:comments",
+    "gate": "pytest_finbot.cli.ci.gate:gate",
+    "gitlab": "pytest_finbot.cli.ci.gitlab:gitlab",
+    "outputs": "pytest_finbot.cli.ci.outputs:outputs",
+    "publish": "pytest_finbot.cli.ci.publish:publish",
+    "run": "pytest_finbot.cli.ci.run:run",
+    "summary": "pytest_finbot.cli.ci.summary:summary",
+}
 
 
 @click.group(cls=LazyGroup, elsewhere=_ELSEWHERE)

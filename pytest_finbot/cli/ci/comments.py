@@ -1,0 +1,51 @@
+"""``finbot ci comments``: a comment for each batch of the session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from pytest_finbot.cli.ci.left import REPORT
+from pytest_finbot.cli.ci.session import Session
+
+
+@click.command()
+@click.option(
+    "--mode", envvar="FINBOT_COMMENT", default="always", metavar="MODE", help="see finbot ci comment"
+)
+@click.option("--artifact-url", envvar="FINBOT_ARTIFACT_URL", default="", metavar="URL")
+def comments(mode: str, artifact_url: str) -> None:
+    """Tell each batch of the session that FINBOT_CI_FOLDER has in a comment, the worst last.
+
+    As "finbot ci comment" does for one. A batch file that left no report is told as such. The exit
+    status is the highest of all.
+    """
+    from pytest_finbot.cli.ci.comment import comment
+
+    status = 0
+    for name, report in told(Session.read(os.environ)):
+        options = ["--report-name", name, "--mode", mode, "--artifact-url", artifact_url, "--", str(report)]
+        try:
+            comment.main(options, prog_name="finbot ci comment", standalone_mode=True)
+        except SystemExit as ended:
+            status = max(status, ended.code if isinstance(ended.code, int) else 1)
+    raise SystemExit(status)
+
+
+def told(session: Session) -> Iterator[tuple[str, Path]]:
+    """Name and report of each comment. A name is the batch file's, which is known also where nothing ran."""
+    folder = Path() if session.folder is None else session.folder
+    given, files = session.asked.report_name, session.asked.files
+    there = {one.batch.file for one in session.batches if one.report is not None}
+    found = [(file, folder / "none" / REPORT) for file in dict.fromkeys(files) if file not in there]
+    found += [
+        (one.batch.file or one.batch.name, one.folder / REPORT)
+        for one in reversed(session.worst_first)
+        if one.report is not None
+    ]
+    for name, report in found:
+        # The name that was given is all of it, where it tells one batch only.
+        yield (f"{given} {name}" if given and len(found) > 1 else given or name), report

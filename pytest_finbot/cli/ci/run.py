@@ -1,0 +1,166 @@
+"""``finbot ci run``: pytest with the batch files of the action's inputs, and how it ended."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import click
+
+from pytest_finbot.cli.ci.commands import append, assignment, command, shown
+from pytest_finbot.cli.ci.inputs import RunInputs, batch_paths
+from pytest_finbot.cli.ci.left import REPORT, Asked, Left, LeftBatch, write_asked, write_left
+from pytest_finbot.cli.ci.quiet import run_quietly, stdout
+from pytest_finbot.errors import ParameterError, Problem
+
+_OF_THE_RUNNER: Final = (
+    "GITHUB_ENV",
+    "GITHUB_OUTPUT",
+    "GITHUB_PATH",
+    "GITHUB_STATE",
+    "GITHUB_STEP_SUMMARY",
+)
+"""Files by which a step commands the runner: no business of a backtest's."""
+_INPUTS: Final = (
+    "FINBOT_ARTIFACT_NAME",
+    "FINBOT_BASELINE",
+    "FINBOT_BATCH",
+    "FINBOT_EXTRA_ARGS",
+    "FINBOT_FAIL_ON",
+    "FINBOT_REPORT_NAME",
+    "FINBOT_SHARD",
+    "FINBOT_TOKEN",
+    "FINBOT_WORKERS",
+)
+_PROBLEM: Final = re.compile(r"(?P<file>[^:\0]{1,500}):(?P<line>[0-9]{1,7}): (?P<said>.{1,2000})")
+_SUMMARY: Final = "session.json"
+_CALL_IS_WRONG: Final = 4
+
+
+@click.command()
+def run() -> None:
+    """Run the batch files that FINBOT_BATCH names, one a line.
+
+    What GitHub's action does: inputs come from the environment (FINBOT_BATCH, FINBOT_WORKERS,
+    FINBOT_BASELINE, FINBOT_FAIL_ON, FINBOT_SHARD, FINBOT_EXTRA_ARGS …), what pytest prints cannot
+    command the runner, and a gate that is shut is not told by the exit status but left for
+    "finbot ci gate". Status 4: an input cannot be meant, and nothing was run.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="finbot-", dir=os.environ.get("RUNNER_TEMP") or None))
+    # At once: whatever happens to this step, the ones after it know where to look.
+    append(os.environ.get("GITHUB_OUTPUT"), assignment("folder", str(folder)))
+    named = os.environ.get("FINBOT_REPORT_NAME", "").strip()
+    write_asked(folder, Asked(named, _files(batch_paths(os.environ))))
+    try:
+        inputs = RunInputs.of(os.environ)
+        append(os.environ.get("GITHUB_OUTPUT"), assignment("artifact-name", inputs.artifact()))
+    except ParameterError as error:
+        click.echo(command("error", f"{error}; nothing was run", {"title": "finbot"}))
+        write_left(folder, Left(_CALL_IS_WRONG, f"{error}; nothing was run"))
+        raise SystemExit(_CALL_IS_WRONG) from None
+    left = run_session(inputs, folder)
+    write_left(folder, left)
+    # Whoever runs this without the action finds the folder here.
+    click.echo(f"finbot: pytest ended with status {left.status}; reports are in {shown(str(folder))}")
+    if left.why:
+        click.echo(f"finbot: {shown(left.why)}")
+
+
+def run_session(inputs: RunInputs, folder: Path) -> Left:
+    """Run pytest; its reports are copied into ``folder``. Raises OSError where that cannot be written."""
+    summary = folder / _SUMMARY
+    arguments = [sys.executable, "-P", "-m", "pytest", *inputs.options(), f"--finbot-summary-json={summary}"]
+    ended = run_quietly(arguments, _environment(os.environ), stdout())
+    given = Left(min(ended.status, 255))
+    if ended.cancelled:
+        given = replace(given, status=given.status or 130, why="the job was cancelled while pytest ran")
+    elif ended.status == _CALL_IS_WRONG:
+        # No backtest has printed anything yet: nothing was run.
+        problems = tuple(_problems(ended.tail))
+        why = f"{len(problems):,} problems of batch files" if problems else "the call of pytest is wrong"
+        return replace(given, why=f"{why}; nothing was run", problems=problems)
+    try:
+        batches = tuple(_batches(summary, folder / "artifact", inputs.batches))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        said = "" if isinstance(error, FileNotFoundError) else f" that can be read ({error})"
+        words = f"pytest ended with status {ended.status} and left no summary of a session{said}"
+        return replace(given, status=given.status or 1, why=given.why or words)
+    told = [batch for batch in batches if batch.status is not None]
+    wanted = len({Path(path).resolve() for path in inputs.batches})
+    if given.status == 0 and len(told) < max(wanted, len(batches)):
+        words = f"pytest ended with status 0, and of {wanted} batch files {len(told)} have a summary"
+        return replace(given, status=1, batches=batches, why=words)
+    return replace(given, batches=batches)
+
+
+def _problems(output: str) -> Iterator[Problem]:
+    """What pytest says of batch files that it refuses, a line each: ``finbot.yaml:3: key: message``."""
+    told = False
+    for line in output.splitlines():
+        told = told or line.startswith("ERROR: finbot: ")
+        found = _PROBLEM.fullmatch(line)
+        if told and found is not None:
+            yield Problem(_from_root(Path(found["file"])), int(found["line"]), "", found["said"])
+
+
+def _environment(now: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in now.items() if name not in {*_OF_THE_RUNNER, *_INPUTS}}
+
+
+def _batches(summary: Path, artifact: Path, files: Sequence[str]) -> Iterator[LeftBatch]:
+    """The session's batches, their reports copied. Raises OSError, ValueError, KeyError, TypeError."""
+    from pytest_finbot.registry.strict_json import decode
+
+    for number, said in enumerate(decode(summary.read_bytes())["batches"]):
+        name = str(said["batch_name"])
+        reports = {key: Path(path) for key, path in said["reports"].items()}
+        if not reports:
+            yield LeftBatch(name, None, reason=str(said.get("reason", "")))
+            continue
+        source = next(iter(reports.values())).parent
+        target = artifact / (name if not (artifact / name).exists() else f"{name}-{number}")
+        _copy(source, (*reports.values(), source / REPORT), target)
+        yield LeftBatch(
+            name,
+            str(said["status"]),
+            batch_id=str(said["batch_id"]),
+            folder=target.name,
+            file=_file_of(source / str(said["source"]), files),
+        )
+
+
+def _copy(source: Path, reports: Sequence[Path], target: Path) -> None:
+    """A batch's reports and logs; not the tables of its runs, which are many and large."""
+    target.mkdir(parents=True)
+    for path in dict.fromkeys(reports):
+        if path.is_file():
+            shutil.copyfile(path, target / path.name)
+    if (source / "logs").is_dir():
+        shutil.copytree(source / "logs", target / "logs")
+
+
+def _file_of(copy: Path, files: Sequence[str]) -> str:
+    """Which batch file a batch was read from, by the copy that it left; empty where that cannot be told."""
+    named = [Path(path) for path in files if Path(path).name == copy.name]
+    if len(named) > 1:
+        content = copy.read_bytes()
+        named = [path for path in named if path.is_file() and path.read_bytes() == content]
+    return _from_root(named[0]) if named else ""
+
+
+def _files(paths: Sequence[str]) -> tuple[str, ...]:
+    return tuple(_from_root(Path(path)) for path in paths if "\0" not in path)
+
+
+def _from_root(path: Path) -> str:
+    """As GitHub wants it: from the root of the repository, with forward slashes."""
+    root = Path(os.environ.get("GITHUB_WORKSPACE") or ".").resolve()
+    full = path.resolve()
+    return (full.relative_to(root) if full.is_relative_to(root) else full).as_posix()
