@@ -41,6 +41,7 @@ from pytest_finbot.session.items import node_id
 from pytest_finbot.session.limits import worker_limit
 from pytest_finbot.session.loading import LeftOut, read_batches
 from pytest_finbot.session.max_rss import MemoryNotes
+from pytest_finbot.session.notifying import require_apprise
 from pytest_finbot.session.output import OutputFolder, replaced
 from pytest_finbot.session.planned import PlannedBatch
 from pytest_finbot.session.provenance import provenance
@@ -121,6 +122,7 @@ class Controller:
         """Create the batches, or take up earlier ones: folders and manifests. Raises UsageError."""
         at = datetime.now(UTC)
         try:
+            require_apprise(planned.batch for planned in self.planned)
             self._registry = open_registry(self.registry_root, durability=self.durability)
             for planned in self.planned:
                 for spec in planned.batch.runs:

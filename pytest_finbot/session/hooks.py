@@ -14,6 +14,7 @@ from pytest_finbot.session.exit_guard import ExitGuard
 from pytest_finbot.session.items import RECORDED, BatchFile
 from pytest_finbot.session.log_stream import LogStream
 from pytest_finbot.session.max_rss import SAID
+from pytest_finbot.session.notifying import tell_of
 from pytest_finbot.session.resumed import STALE, WHY
 from pytest_finbot.session.resuming import EarlierResults
 from pytest_finbot.session.summary_json import SessionSummary
@@ -41,6 +42,7 @@ class ControllerPlugin:
         self._summary = SessionSummary.asked(controller.config)
         self._no_summary: str | None = None
         self._session: pytest.Session | None = None
+        self._notified: list[str] = []
 
     # --------------------------------------------------------------------------- begin
 
@@ -147,6 +149,10 @@ class ControllerPlugin:
             self._guard.remove(int(session.exitstatus))
             if self._terminate is not None:
                 self._terminate.remove()
+            # Last: all is recorded, and nothing that a notifier does can change it.
+            self._notified = tell_of(
+                self._controller.planned, self._controller.finished, int(session.exitstatus)
+            )
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
@@ -168,6 +174,8 @@ class ControllerPlugin:
             for finished in self._controller.finished:
                 for line in finished.lines():
                     terminalreporter.line(line)
+            for line in self._notified:
+                terminalreporter.line(line)
             if self._no_summary is not None:
                 terminalreporter.line(f"--finbot-summary-json: not green: {self._no_summary}")
 
