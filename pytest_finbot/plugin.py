@@ -129,6 +129,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run only the slices that this day falls into; without other limits, that day alone",
     )
     group.addoption(
+        "--finbot-shard",
+        type=_shard,
+        default=None,
+        metavar="K/N",
+        help="run the K-th of N shares of every batch file's runs, the same on every machine (2/8)",
+    )
+    group.addoption(
         "--finbot-log-json",
         nargs="?",
         const="-",
@@ -186,6 +193,17 @@ def _day(text: str) -> date:
     if day is None or day.isoformat() != text:
         raise _no_value(f"{text!r} is no day; expected one of the calendar as YYYY-MM-DD, as in 2019-02-28")
     return day
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """A share and of how many; raises ArgumentTypeError, which is told with the option's name."""
+    number, slash, of = text.partition("/")
+    whole = slash and all(side.isascii() and side.isdigit() and len(side) < 5 for side in (number, of))
+    if whole and 1 <= int(number) <= int(of) <= 1000:
+        return int(number), int(of)
+    raise _no_value(
+        f"{text!r} is no shard; expected K/N as in 2/8, the second of eight: K from 1 to N, N at most 1000"
+    )
 
 
 def _seconds(text: str) -> float:
@@ -261,11 +279,9 @@ def pytest_configure(config: pytest.Config) -> None:
                 WorkerPlugin(config, payload, config.workerinput["workerid"]), "finbot-worker"
             )
             if config.workerinput["finbot_left_out"]:
-                from pathlib import Path
-
                 from pytest_finbot.session.discovery import leave_out
 
-                leave_out(config, map(Path, config.workerinput["finbot_left_out"]))
+                leave_out(config, config.workerinput["finbot_left_out"])
         return
     if config.option.finbot_summary_json is not None:
         from pytest_finbot.session.summary_json import check_summary

@@ -20,6 +20,7 @@ from pytest_finbot.config.models import BatchHead, BatchModel, DefaultsModel, Ru
 from pytest_finbot.config.multiply import Multiplier
 from pytest_finbot.config.notify import Notifier, notifiers
 from pytest_finbot.config.problems import LONGEST_PATH, Findings, Place, describe, quoted
+from pytest_finbot.config.sharing import Share
 from pytest_finbot.config.source import Document, read_document
 from pytest_finbot.config.waivers import taken
 from pytest_finbot.contracts import RunSpec, Waiver
@@ -39,7 +40,7 @@ class Batch:
     batch_name: str
     description: str
     output_root: Path
-    """Absolute; outputs go to ``output_root / batch_name``."""
+    """Absolute; see :attr:`output`."""
     max_workers: int | None
     durability: Literal["item", "second"]
     runs: tuple[RunSpec, ...]
@@ -55,6 +56,16 @@ class Batch:
     """Who is told when the batch has ended; the names of variables, never what is in them."""
     left_out: tuple[str, ...] = ()
     """Runs of the file that this session was not asked for."""
+    share: Share | None = None
+    """Which share of the file's runs ``runs`` are; ``None``: all of them."""
+
+    @property
+    def output(self) -> Path:
+        """The folder that outputs go to. Each shard has one of its own, so that none replaces another's."""
+        share = self.share
+        # A batch's name has no dot: no other batch is called so.
+        ending = "" if share is None else f".shard-{share.index}-of-{share.count}"
+        return self.output_root / f"{self.batch_name}{ending}"
 
     def without_runs(self) -> Batch:
         """The same batch without its specs, which may be most of a process's memory."""

@@ -97,6 +97,8 @@ class BatchFacts:
     """What closes the gate, see ``--finbot-fail-on``."""
     file: str = ""
     """The batch file as messages name it: relative to pytest's root folder, with forward slashes."""
+    empty_share: bool = False
+    """One of more shards than runs (``--finbot-shard``): that nothing is expected is as it should be."""
     summing_up: float | None = None
     """Seconds from the end of the last run until all rows of the summary had passed."""
 
@@ -127,19 +129,20 @@ class BatchFacts:
 
         What cannot be read or written, and what was not run, closes it, whatever was asked for.
         """
-        if self.problems or self.expected == 0 or self.not_run:
+        if self.problems or self.not_run or (self.expected == 0 and not self.empty_share):
             return False  # what was not run was neither proven nor compared, whatever is excused
         match fail_on or self.fail_on:
             case "never":
                 return True
             case "all-failed":
-                return self.success > 0
+                return self.success > 0 or self.empty_share
             case "error":
                 return self.errors == 0
             case "regression":
                 return self.regressions == 0
             case _:
-                return self.status == BatchStatus.COMPLETED and self.regressions == 0
+                whole = self.status == BatchStatus.COMPLETED or self.empty_share
+                return whole and self.regressions == 0
 
     @property
     def gate_words(self) -> str:

@@ -44,8 +44,9 @@ _LONGEST: Final = 4_000
 class ReportMaker:
     """Takes rows in the order of the batch file; gives the report when all have passed."""
 
-    def __init__(self, configurations: Configurations) -> None:
+    def __init__(self, configurations: Configurations, shards: ShardFacts | None = None) -> None:
         self._configurations = configurations
+        self._shards = shards
         self._metrics: dict[str, Mapping[str, Any]] = {}
         self._changed: list[tuple[float, int, RunFacts]] = []
         """A heap: the nearest to its baseline on top, the first to be left out."""
@@ -85,7 +86,7 @@ class ReportMaker:
             if len(self._others) < MOST_OTHERS:
                 self._others.append(run_facts(row, line, near))
 
-    def report(self, batch: BatchFacts, shards: ShardFacts | None = None) -> Report:
+    def report(self, batch: BatchFacts) -> Report:
         """What all rows and the facts of the batch come to."""
         rankings, more = self._configurations.ranked(self._metrics)
         prices, warned = self.prices, self._warnings
@@ -113,7 +114,7 @@ class ReportMaker:
             ),
             warnings=warned.listed,
             warnings_not_listed=warned.not_listed,
-            shards=shards,
+            shards=self._shards,
         )
 
 

@@ -243,16 +243,24 @@ class RankedGroup:
 class ShardFacts:
     """Which share of a batch file this is. ``present`` are the shards that are in it, from 1 on.
 
-    ``plan`` is the hash of what all shards together run.
+    ``plan`` is the hash of what all shards together run, ``runs`` how many runs each of them has.
     """
 
     count: int
     plan: str
     present: tuple[int, ...]
+    runs: tuple[int, ...] = ()
 
     @property
     def missing(self) -> tuple[int, ...]:
         return tuple(number for number in range(1, self.count + 1) if number not in self.present)
+
+    @property
+    def words(self) -> str:
+        """``shard 2/8``, of several ``shards 7 of 8``."""
+        if len(self.present) == 1 and self.count > 1:
+            return f"shard {self.present[0]}/{self.count}"
+        return f"shards {len(self.present)} of {self.count}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ from pytest_finbot.session.output import OutputFolder, replaced
 from pytest_finbot.session.planned import PlannedBatch
 from pytest_finbot.session.provenance import provenance
 from pytest_finbot.session.resumed import ResumedRuns
+from pytest_finbot.session.sharding import leave_out_others, only_empty_shares, require_same_shard
 from pytest_finbot.session.slicing import Slicing
 from pytest_finbot.session.stitching import planned_parts
 
@@ -70,7 +71,9 @@ class Controller:
         self.slicing = slicing
         self.left_out = tuple(left_out)
         """Batches that have nothing to run where slices are asked for."""
-        leave_out(config, (batch.path for batch in self.left_out))
+        self.not_collected = [str(batch.path) for batch in self.left_out]
+        """What is asked for by name and not collected, as ``discovery.leave_out`` wants it."""
+        leave_out(config, self.not_collected)
         self.planned = [
             PlannedBatch(
                 batch,
@@ -118,6 +121,10 @@ class Controller:
     def specs(self) -> dict[Path, Sequence[RunSpec]]:
         return {planned.batch.path: planned.batch.runs for planned in self.planned}
 
+    def leave_out_others(self) -> None:
+        """Let pytest not look for runs of other shards, where node ids ask for them."""
+        self.not_collected += leave_out_others(self.config, [planned.batch for planned in self.planned])
+
     def begin(self) -> None:
         """Create the batches, or take up earlier ones: folders and manifests. Raises UsageError."""
         at = datetime.now(UTC)
@@ -150,9 +157,10 @@ class Controller:
             )
         if asked is not None:
             require_same_slices(registry, batch_id, self.slicing)
+            require_same_shard(registry, batch_id, batch.share)
             # Before anything of it is looked at: whoever else is at work on it ends first.
             planned.hold = registry.hold(batch_id)
-        planned.folder = OutputFolder(batch.output_root / batch.batch_name)
+        planned.folder = OutputFolder(batch.output)
         planned.folder.acquire()
         planned.provenance = provenance(batch.path.parent)
         manifest = {
@@ -167,6 +175,8 @@ class Controller:
             "baseline": str(planned.gate.folder) if planned.gate.kind == "folder" else None,
             "baseline_batch": planned.gate.batch_id or None,
             "slicing": None if self.slicing is None else self.slicing.to_json(),
+            "shard": None if batch.share is None else batch.share.to_json(),
+            "plan": None if batch.share is None else batch.share.plan,
             "provenance": planned.provenance,
             **runs_to_json(batch.runs),
         }
@@ -257,7 +267,10 @@ class Controller:
             if file + separator in names:
                 names[file + separator].append(name)
         for planned in self.planned:
-            if not planned.begun and names[planned.prefix]:
+            share = planned.batch.share
+            # A share without a run was run when nothing was: that is recorded, and reported.
+            empty = share is not None and share.empty
+            if not planned.begun and (names[planned.prefix] or empty):
                 selected = names[planned.prefix]
                 planned.begun = True
                 if planned.continued is not None and planned.continued.only is not None:
@@ -316,6 +329,10 @@ class Controller:
             self.release()
         if exitstatus == pytest.ExitCode.TESTS_FAILED and failures == self._recorded_failures:
             exitstatus = pytest.ExitCode.OK  # nothing failed that the gate does not know of
+        if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and only_empty_shares(
+            self.config, [planned.batch for planned in self.planned]
+        ):
+            exitstatus = pytest.ExitCode.OK  # there are more shards than runs; all shards together are judged
         if exitstatus != pytest.ExitCode.OK:
             return int(exitstatus)
         if any(self._cancel_reason(planned) for planned in self.planned if planned.begun):

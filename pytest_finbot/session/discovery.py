@@ -51,11 +51,15 @@ def find_batch_files(config: pytest.Config) -> tuple[Path, ...]:
     return tuple(sorted(found))
 
 
-def leave_out(config: pytest.Config, files: Iterable[Path]) -> None:
-    """Let pytest not collect these batch files, though they are asked for by name."""
-    gone = set(files)
-    named = config.args
-    config.args = [name for name in named if absolute(split_node_id(name), config) not in gone]
+def leave_out(config: pytest.Config, names: Iterable[str]) -> None:
+    """Let pytest not collect these, though they are asked for: paths of batch files, or ``path::run``."""
+    gone = set(names)
+
+    def wanted(argument: str) -> bool:
+        path = str(absolute(split_node_id(argument), config))
+        return path not in gone and f"{path}::{argument.partition('::')[2]}" not in gone
+
+    config.args = [argument for argument in config.args if wanted(argument)]
 
 
 def _ignored(config: pytest.Config) -> set[Path]:

@@ -24,11 +24,13 @@ from pytest_finbot.reports.rows import SummaryRow
 from pytest_finbot.reports.summary import write_summary
 from pytest_finbot.reports.words import spent
 from pytest_finbot.session.comparing import compare_all
+from pytest_finbot.session.sharding import shard_facts, shard_lines
 from pytest_finbot.session.stitching import stitch_all
 
 if TYPE_CHECKING:
     from pytest_finbot.baselines.accept import Change
     from pytest_finbot.config.expand import Batch
+    from pytest_finbot.config.sharing import Share
     from pytest_finbot.registry.fold import BatchFold
     from pytest_finbot.registry.protocol import Registry
     from pytest_finbot.reports.report import Report
@@ -57,6 +59,8 @@ class Finished:
     profiled: bool = False
     report: Report | None = None
     """The facts, and its runs."""
+    share: Share | None = None
+    """Which share of the batch file's runs this was, where it was not all of them."""
     nothing: str = "no run was selected"
     """Why there are no facts, where that is no failure."""
 
@@ -103,7 +107,11 @@ class Finished:
             counts.append(f"{facts.not_run} not run")
         if facts.deselected:
             counts.append(f"{facts.deselected} deselected")
-        yield f"{self.name}: {', '.join(counts)}: {facts.status}"
+        came_to = "nothing to run" if facts.empty_share else f"{', '.join(counts)}: {facts.status}"
+        yield f"{self.name}: {came_to}"
+        if self.share is not None:
+            for line in shard_lines(self.share):
+                yield f"  {line}"
         for problem in facts.problems:
             yield f"  problem: {problem}"
         for note in facts.notes:
@@ -111,7 +119,7 @@ class Finished:
         yield f"  {facts.gate_words}"
         if facts.gate is not None:
             yield from self.shown
-            yield from _gate_lines(facts.gate)
+            yield from _gate_lines(facts.gate, part=self.share is not None)
         yield from compared_lines(facts.compared)
         if self.green and not facts.passes("any"):
             yield f"  not green, and excused by --finbot-fail-on {facts.fail_on}"
@@ -128,14 +136,15 @@ def _short(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _gate_lines(gate: GateFacts) -> Iterator[str]:
+def _gate_lines(gate: GateFacts, *, part: bool) -> Iterator[str]:
+    """``part``: of a batch of which others may use the waivers that this one does not."""
     for run in gate.missing:
         yield (
             f"  missing: {run} has a baseline in {gate.source} and is not in the batch file; "
             f"put it back, or: finbot baseline remove {run}"
         )
     for waiver in gate.waivers:
-        if waiver.state != "active":
+        if waiver.state == "expired" or (waiver.state == "unused" and not part):
             why = "expired" if waiver.state == "expired" else "matches nothing that moved"
             yield (
                 f"  waiver {why}: {waiver.run} {waiver.check}, until {waiver.expires}, by {waiver.reviewer} "
@@ -174,7 +183,7 @@ def finish_batch(
     began = time.perf_counter()
     manifest = registry.manifest(opened.batch_id)
     started_at, provenance, file = manifest["created_at"], manifest["provenance"], manifest["source"]
-    maker = ReportMaker(Configurations(manifest))
+    maker = ReportMaker(Configurations(manifest), shard_facts(batch.share))
     del manifest  # 10,000 specs
     fold = registry.fold(opened.batch_id)
     now = datetime.now(UTC)
@@ -206,6 +215,7 @@ def finish_batch(
         time_spent=tally.time_spent(seconds, workers),
         fail_on=fail_on,
         file=file,
+        empty_share=batch.share is not None and batch.share.empty,
     )
     stitched = stitch_all(parts, fold, registry, opened.output)
     compared = compare_all(comparisons, fold, registry)
@@ -223,7 +233,15 @@ def finish_batch(
     rows = _noting(_rows(fold, opened.batch_id, gate.missing), shown)
     report, reports = write_summary(opened.output, facts, rows, maker, began)
     return Finished(
-        batch.batch_name, fold.status, report.batch, reports, tuple(shown), None, profiled, report=report
+        batch.batch_name,
+        fold.status,
+        report.batch,
+        reports,
+        tuple(shown),
+        None,
+        profiled,
+        report=report,
+        share=batch.share,
     )
 
 

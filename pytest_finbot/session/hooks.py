@@ -55,6 +55,7 @@ class ControllerPlugin:
                     "finbot: --setup-only and --setup-plan run no backtest; use --collect-only to see them"
                 )
             return
+        self._controller.leave_out_others()
         stream = LogStream.asked(config)
         self._controller.begin()
         self._began = True
@@ -84,7 +85,7 @@ class ControllerPlugin:
             # One that takes the place of another, which died, comes when runs are expected.
             self._controller.workers_started += not self._expected
             node.workerinput["finbot"] = self._controller.worker_payload(self._log_target)
-            node.workerinput["finbot_left_out"] = [str(batch.path) for batch in self._controller.left_out]
+            node.workerinput["finbot_left_out"] = self._controller.not_collected
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> BatchFile | None:
         return self._collection.file(file_path, parent)

@@ -14,6 +14,7 @@ from pytest_finbot.errors import BatchFileError, Problem
 from pytest_finbot.session.conflicts import conflicts
 from pytest_finbot.session.inspect import inspect_run
 from pytest_finbot.session.limits import as_asked
+from pytest_finbot.session.sharding import shared_out
 from pytest_finbot.session.slicing import NoSessionsError, sliced
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def read_batches(
 
     ``registry`` is where snapshots of data are. Of a batch that is gone on with all slices are
     planned, whatever day is aimed at: the others are looked at, and not executed. A batch without
-    a slice is left out, as a run without one is; where that leaves none, UsageError is raised.
+    a slice is left out, as a run without one is; where that leaves none, UsageError is raised. With
+    ``--finbot-shard`` each has its share of the runs, after the whole file was found to be sound.
     """
     from pytest_finbot.session.collecting import import_from
 
@@ -54,16 +56,19 @@ def read_batches(
         words = "\n".join(str(problem) for problem in problems)
         number = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
         raise pytest.UsageError(f"finbot: {number}; nothing was run\n{words}")
-    if slicing is None:
-        return batches, []
-    resumed = config.option.finbot_resume is not None or config.option.finbot_retry_failed
+    shard = config.option.finbot_shard
+    only_target = config.option.finbot_resume is None and not config.option.finbot_retry_failed
     cut: list[Batch] = []
     left_out: list[LeftOut] = []
     for batch in batches:
         try:
-            cut.append(sliced(batch, slicing, only_target=not resumed))
+            ours = batch if slicing is None else sliced(batch, slicing, only_target=only_target)
         except NoSessionsError as error:
             left_out.append(LeftOut(batch.batch_name, batch.path, str(error)))
+            continue
+        cut.append(
+            ours if shard is None else shared_out(batch, ours, shard, slicing, only_target=only_target)
+        )
     if not cut:
         raise pytest.UsageError("\n".join(f"finbot: {batch.why}" for batch in left_out))
     return cut, left_out
