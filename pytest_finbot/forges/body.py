@@ -84,13 +84,13 @@ def links(**addresses: str) -> str:
     return " · ".join(found)
 
 
-def from_fork(head_repository: str, sha: str, *, run_url: str = "") -> str:
-    """What stands above numbers that a stranger's run has made."""
+def from_stranger(head_repository: str, sha: str, *, run_url: str = "", fork: bool = True) -> str:
+    """What stands above numbers that a run without rights has made, whose code somebody proposes."""
     log = f" ([its log]({run_url}))" if _ADDRESS.fullmatch(run_url) else ""
+    of = f" of the fork `{head_repository}`" if fork else ""
     return (
-        "> [!WARNING]\n"
-        f"> These numbers come from an unprivileged run{log} of the fork `{head_repository}` at commit "
-        f"`{sha}`.\n"
+        f"> [!WARNING]\n"
+        f"> These numbers come from an unprivileged run{log}{of} at commit `{sha}`.\n"
         "> Whoever wrote the change could also write the numbers: they show what the run reported, and "
         "prove nothing."
     )

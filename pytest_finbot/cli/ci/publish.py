@@ -29,11 +29,12 @@ def publish(folder: Path, report_name: str, mode: str, author: str) -> None:
 
     For a workflow_run event. FOLDER is the downloaded artifact: batch_report.json and nothing else. It is
     taken for a stranger's: held to sizes and to the form of a report, never executed; what is said of
-    whose it is comes from GitHub alone. Exit status 0 where it is told, 1 where no open pull request has
-    that commit for its head, 4 where it cannot or may not be told.
+    whose it is comes from GitHub alone. Where it is no such report, an earlier comment is made to say
+    that there is no result. Exit status 0 where it is told, 1 where no open pull request has that commit
+    for its head, 4 where it cannot or may not be told.
     """
     from pytest_finbot.errors import ForgeError
-    from pytest_finbot.forges.body import body_of, from_fork, wanted
+    from pytest_finbot.forges.body import body_of, from_stranger, no_report, wanted
     from pytest_finbot.forges.comment import marker, upsert
     from pytest_finbot.forges.event import fork_run_of, read_event
     from pytest_finbot.forges.fork import read_artifact
@@ -49,7 +50,11 @@ def publish(folder: Path, report_name: str, mode: str, author: str) -> None:
     environment = os.environ
     with told_in_ci():
         run = fork_run_of(read_event(environment), environment)
-        report = read_artifact(folder)
+        report, lost = None, ""
+        try:
+            report = read_artifact(folder)
+        except ForgeError as error:
+            lost = str(error)
         client = github_client(environment)
         try:
             number = find_pull_request(
@@ -60,14 +65,22 @@ def publish(folder: Path, report_name: str, mode: str, author: str) -> None:
             raise SystemExit(1) from None
         # The name is the privileged workflow's: no artifact says which comment it replaces.
         mark = marker(report_name, fork=True)
-        above = from_fork(run.head_repository, run.sha, run_url=run.url)
-        body = body_of(report, mark, limit=LONGEST_COMMENT, above=above)
+        if report is None:
+            # What was said of an earlier commit is not left to stand for this one.
+            body, make = no_report(mark, above=f"Commit `{run.sha}` of `{run.head_repository}`."), False
+        else:
+            fork = run.head_repository != run.repository
+            above = from_stranger(run.head_repository, run.sha, run_url=run.url, fork=fork)
+            body = body_of(report, mark, limit=LONGEST_COMMENT, above=above)
+            make = wanted(report, cast("Mode", mode))
         graphql = environment.get("GITHUB_GRAPHQL_URL", "")
         thread = PullRequest(client, run.repository, number, author=author.strip(), graphql=graphql)
         try:
-            told = upsert(thread, mark, body, wanted=wanted(report, cast("Mode", mode)))
+            told = upsert(thread, mark, body, wanted=make)
         except RefusedError as error:
             if error.status != 403:
                 raise
             raise ForgeError(f"{error}; the job needs permissions: pull-requests: write") from error
         tell(told, f"comment on pull request #{number}", environment)
+        if lost:
+            raise ForgeError(lost)
