@@ -42,6 +42,8 @@ def batch_facts(registry: FilesRegistry, batch_id: str) -> dict[str, Any]:
         "batch_id": batch_id,
         "name": manifest.get("batch_name"),
         "description": manifest.get("description") or "",
+        "shard": object_of(manifest, "shard", f"{batch_id}/manifest.json", problems) or None,
+        "plan": manifest.get("plan"),
         "status": fold.status.value,
         "alive": alive,
         "created_at": manifest.get("created_at"),
@@ -74,6 +76,7 @@ def batch_facts(registry: FilesRegistry, batch_id: str) -> dict[str, Any]:
 
 def resume_command(registry: FilesRegistry, batch_id: str, manifest: Mapping[str, Any]) -> str | None:
     """What goes on with the batch, for a shell; ``None`` where no batch file is known."""
+    from pytest_finbot.session.sharding import option_of
     from pytest_finbot.session.slicing import options_of
 
     file, root = manifest.get("file"), manifest.get("root")
@@ -84,6 +87,7 @@ def resume_command(registry: FilesRegistry, batch_id: str, manifest: Mapping[str
     if registry.root != Path(root, ".finbot"):
         words += ["--finbot-registry", str(registry.root)]
     words += options_of(object_of(manifest, "slicing", "", []))  # it is gone on with by the same slices
+    words += option_of(manifest.get("shard"))
     return f"cd {shlex.quote(root)} && {shlex.join(words)}"
 
 

@@ -164,6 +164,7 @@ def _tell(facts: dict[str, Any], page: Page) -> None:
             ("because", facts["cancel_reason"]),
             ("now", alive if facts["status"] in ("running", "pending") or facts["alive"] else None),
             ("description", facts["description"]),
+            ("shard", _shard(facts["shard"], facts["plan"]) if facts["shard"] else None),
             ("created", f"{when(facts['created_at'])} UTC"),
             ("runs", ", ".join(f"{facts[key]:,} {key.replace('_', ' ')}" for key in numbers)),
             ("errors", counts(facts["error_categories"]) if facts["failed"] else None),
@@ -211,6 +212,11 @@ def _tell(facts: dict[str, Any], page: Page) -> None:
         page.heading("to go on with it")
         page.line(f"  {shown(facts['resume'])}")
     page.show()
+
+
+def _shard(shard: dict[str, Any], plan: Any) -> str:
+    """Which share of the batch file's runs it is; shards of one plan are one batch."""
+    return f"{shard.get('index')}/{shard.get('count')} of plan {str(plan)[:12]}; it is not the whole batch"
 
 
 def _message(run: dict[str, Any]) -> str:
@@ -381,6 +387,7 @@ def _again(
 ) -> tuple[list[str], Path]:
     """Options of pytest that go on with a batch, and the folder it was run in."""
     from pytest_finbot.errors import RegistryError
+    from pytest_finbot.session.sharding import option_of
     from pytest_finbot.session.slicing import options_of
 
     batch_id = batch_named(registry, batch)
@@ -395,4 +402,5 @@ def _again(
     folder = Path(str(root)) if isinstance(root, str) and Path(root).is_dir() else file.parent
     options = ["--finbot-batch", str(file), "--finbot-registry", str(registry.root)]
     options += ["--finbot-resume", batch_id, *options_of(manifest.get("slicing"))]
+    options += option_of(manifest.get("shard"))
     return [*options, *([] if workers is None else ["-n", workers])], folder

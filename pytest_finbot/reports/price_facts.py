@@ -11,7 +11,7 @@ MOST_RUNS: Final = 50
 MOST_FINDINGS: Final = 20
 _MOST_KEPT: Final = 10_000
 """Findings that are told apart while rows stream by; what comes after them is counted together."""
-_MOST_NAMED: Final = 5
+MOST_NAMED: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +51,8 @@ class RunPrices:
             run=record["name"],
             policy=missing.get("policy") or "error",
             filled=sum(filled.values()),
-            symbols=symbols[:_MOST_NAMED],
-            more_symbols=max(len(symbols) - _MOST_NAMED, 0),
+            symbols=symbols[:MOST_NAMED],
+            more_symbols=max(len(symbols) - MOST_NAMED, 0),
             dropped=missing.get("dropped_count") or 0,
             first=missing.get("first") or "",
             look_ahead=bool(missing.get("look_ahead")) and bool(filled),
@@ -104,7 +104,7 @@ class PriceTally:
         if facts is not None:
             if facts.look_ahead or facts.look_ahead_marks:
                 self.look_ahead_runs += 1
-                if len(self.look_ahead_named) < _MOST_NAMED:
+                if len(self.look_ahead_named) < MOST_NAMED:
                     self.look_ahead_named.append(facts.run)
             if len(self.runs) < MOST_RUNS:
                 self.runs.append(facts)

@@ -10,6 +10,7 @@ from pytest_finbot.cli.lazy import LazyGroup
 
 _ELSEWHERE: Final[dict[str, str]] = {
     "annotate": "pytest_finbot.cli.ci.annotate:annotate",
+    "combine": "pytest_finbot.cli.ci.combine:combine",
     "comment": "pytest_finbot.cli.ci.comment:comment",
     "comments": "pytest_finbot.cli.ci.comments:comments",
     "gate": "pytest_finbot.cli.ci.gate:gate",
