@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 Mode = Literal["always", "on-change", "on-failure", "never"]
 MODES: Final[tuple[Mode, ...]] = ("always", "on-change", "on-failure", "never")
 _ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&'*+,;=%-]{1,500}")
-_ENTITY_MENTION: Final = re.compile(r"&#64;(?!&#8203;)")
 
 
 def wanted(report: Report, mode: Mode) -> bool:
@@ -54,7 +53,7 @@ def body_of(
     room = limit - len(head) - len(tail)
     asked = room
     while asked > 0:
-        text = safe(_without_mentions(markdown_report(report, limit=asked).strip("\n")))
+        text = safe(markdown_report(report, limit=asked).strip("\n"))
         if len(text) <= room:
             return head + text + tail
         # What made it safe made it longer: as much less is asked for.
@@ -94,8 +93,3 @@ def from_stranger(head_repository: str, sha: str, *, run_url: str = "", fork: bo
         "> Whoever wrote the change could also write the numbers: they show what the run reported, and "
         "prove nothing."
     )
-
-
-def _without_mentions(text: str) -> str:
-    # GitHub and GitLab look for mentions in the text that Markdown has become, where &#64; is an @.
-    return _ENTITY_MENTION.sub("&#64;&#8203;", text)

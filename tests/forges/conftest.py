@@ -58,7 +58,7 @@ def _stand_in():
         import types
 
         def markdown_report(report, *, limit=65536):
-            lines = [f"# {report.verdict}"] + ["- " + r.run.replace("@", "&#64;") for r in report.changed]
+            lines = [f"# {report.verdict}"] + ["- " + r.run for r in report.changed]
             text = ""
             for line in lines:
                 if len(text) + len(line) + 1 > limit:

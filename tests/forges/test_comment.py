@@ -238,7 +238,6 @@ def test_a_body_at_the_limit_is_taken_and_what_was_cut_is_said(github, job):
     assert done.exit_code == 0, done.stderr
     assert 30_000 < len(github.bodies[0]) <= 65_536
     assert "actions/runs/99" in github.bodies[0]
-    assert "&#64;x" not in github.bodies[0]
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 422, 500])
