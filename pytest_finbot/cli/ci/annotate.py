@@ -51,7 +51,7 @@ def annotate() -> None:
 def shown(session: Session) -> list[Annotation]:
     """As many as GitHub shows, errors first."""
     found = [*_of_session(session)]
-    for told in session.batches:
+    for told in session.worst_first:
         found += _of_batch(told)
     listed: list[Annotation] = []
     for level in LEVELS:

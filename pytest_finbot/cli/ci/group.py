@@ -19,6 +19,7 @@ _ELSEWHERE: Final[dict[str, str]] = {
     "publish": "pytest_finbot.cli.ci.publish:publish",
     "run": "pytest_finbot.cli.ci.run:run",
     "summary": "pytest_finbot.cli.ci.summary:summary",
+    "tell": "pytest_finbot.cli.ci.tell:tell",
 }
 
 

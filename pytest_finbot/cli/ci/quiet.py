@@ -90,21 +90,20 @@ class _Copy:
         self._thread.start()
 
     def _run(self) -> None:
-        while chunk := os.read(self._source.fileno(), 65536):
-            with self._lock:
-                if self._over:
-                    return
-                self.tail = (self.tail + chunk)[-_KEPT:]
-                self._log.write(chunk)
-                self._log.flush()
+        with self._source:
+            while chunk := os.read(self._source.fileno(), 65536):
+                with self._lock:
+                    if self._over:
+                        return
+                    self.tail = (self.tail + chunk)[-_KEPT:]
+                    self._log.write(chunk)
+                    self._log.flush()
 
     def finish(self) -> None:
         """What is there is copied; what comes later, from processes left behind, is not."""
         self._thread.join(_AFTERWARDS)
         with self._lock:
             self._over = True
-        if not self._thread.is_alive():
-            self._source.close()
 
 
 class _Cancelling:

@@ -1,0 +1,186 @@
+"""Workflow commands, outputs, and the output of a program: nothing in them is a command of its own."""
+
+from __future__ import annotations
+
+import io
+import signal
+import sys
+import threading
+import time
+
+import pytest
+
+from pytest_finbot.cli.ci import quiet
+from pytest_finbot.cli.ci.annotate import MOST, Annotation, shown
+from pytest_finbot.cli.ci.commands import assignment, command
+from pytest_finbot.cli.ci.commands import shown as harmless
+from pytest_finbot.cli.ci.inputs import RunInputs
+from pytest_finbot.cli.ci.left import Left
+from pytest_finbot.cli.ci.session import Session
+from pytest_finbot.cli.ci.summary import LIMIT, pages
+from pytest_finbot.errors import ParameterError, Problem
+from tests.action.runner import CommandReader, assignments
+
+HOSTILE = [
+    "a\n::error::forged",
+    "a\r\n##[add-mask]forged",
+    "x::notice::y",
+    "a,line=7",
+    "a:b=c,d",
+    "100%25 and %0A, 5 %",
+    "ghadelimiter_x<<EOF\nEOF\nverdict=passed",
+    "‮ right to left",
+    "",
+]
+
+
+def read(line: str):
+    reader = CommandReader()
+    for one in line.splitlines():
+        reader.read(one)
+    return reader.done
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_runner_reads_a_message_and_a_property_as_they_were_meant(text):
+    line = command("error", text, {"file": text, "line": 3, "title": None})
+    [said] = read(line)
+    assert (said.name, said.message) == ("error", text)
+    assert said.properties == ({"file": text, "line": "3"} if text else {"line": "3"})
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_an_output_is_what_was_written_and_gives_no_other(text, tmp_path):
+    file = tmp_path / "output"
+    file.write_text(assignment("one", text) + assignment("two", "2"))
+    assert assignments(file) == {"one": text.replace("\r\n", "\n"), "two": "2"}
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_is_told_in_passing_is_no_command(text):
+    assert read(harmless(text)) == []
+
+
+def quietly(code: str) -> tuple[quiet.Ended, str]:
+    log = io.BytesIO()
+    ended = quiet.run_quietly([sys.executable, "-c", code], {}, log)
+    return ended, log.getvalue().decode()
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [("", 0), ("sys.exit(3)", 3), ("os.kill(os.getpid(), 9)", 137), ("os.kill(os.getpid(), 15)", 143)],
+)
+def test_commands_are_read_again_after_an_output_that_ends_in_the_midst_of_a_line(end, status):
+    code = (
+        f"import os, sys; print('::error::forged'); sys.stderr.write('::error::x'); sys.stdout.flush(); {end}"
+    )
+    ended, log = quietly(code)
+    assert (ended.status, ended.cancelled) == (status, False)
+    assert "::error::forged" in log
+    assert [said.name for said in read(log + "::notice::ours\n")] == ["remove-matcher", "notice"]
+
+
+def test_what_a_process_left_behind_prints_later_is_not_in_the_log(monkeypatch, tmp_path):
+    monkeypatch.setattr(quiet, "_AFTERWARDS", 0.2)
+    written = tmp_path / "written"
+    late = (
+        "import os, time; time.sleep(1)\n"
+        "try: os.write(1, b'\\n::error::late\\n')\n"
+        f"finally: open({str(written)!r}, 'w').close()"
+    )
+    _, log = quietly(
+        f"import subprocess, sys; print('early'); subprocess.Popen([sys.executable, '-c', {late!r}])"
+    )
+    while not written.exists():
+        time.sleep(0.05)
+    assert "early" in log
+    assert "late" not in log
+
+
+def test_a_cancelled_program_is_told_and_is_not_green():
+    """The signal comes while it runs, and it ends with status 0 all the same."""
+
+    class Cancels(io.BytesIO):
+        def write(self, data):
+            if b"ready" in data:
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+            return super().write(data)
+
+    log = Cancels()
+    code = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))\n"
+        "print('ready', flush=True); time.sleep(60)"
+    )
+    ended = quiet.run_quietly([sys.executable, "-c", code], {}, log)
+    assert (ended.status, ended.cancelled) == (0, True)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def inputs(**given: str) -> RunInputs:
+    return RunInputs.of({f"FINBOT_{name.upper()}": value for name, value in given.items()})
+
+
+def test_inputs_become_options_and_an_empty_one_none():
+    assert inputs(batch="a b.yaml", workers="", shard=" ", extra_args="").options() == [
+        "--finbot-batch=a b.yaml"
+    ]
+    asked = inputs(
+        batch="-a.yaml\n\nb.yaml",
+        workers="4",
+        baseline="git:origin/main",
+        fail_on="regression",
+        shard="2/8",
+        extra_args="-k 'sma and not $(touch x)' --finbot-accept='*'",
+    )
+    assert asked.options() == [
+        "--finbot-batch=-a.yaml",
+        "--finbot-batch=b.yaml",
+        "--finbot-baseline=git:origin/main",
+        "--finbot-fail-on=regression",
+        "--finbot-shard=2/8",
+        "-n4",
+        "-k",
+        "sma and not $(touch x)",
+        "--finbot-accept=*",
+    ]
+    assert asked.artifact() == "finbot-report-shard-2-of-8"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"batch": " \n"}, "input batch is empty"),
+        ({"workers": "-1"}, "input workers: expected a number or 'auto', not '-1'"),
+        (
+            {"fail_on": "regresion"},
+            "input fail-on: 'regresion' is none of any, .*; did you mean 'regression'?",
+        ),
+        ({"shard": "9/8"}, "input shard: expected NUMBER/OF as in 2/8"),
+        ({"shard": "0/8"}, "input shard: expected NUMBER/OF"),
+        ({"extra_args": "-k 'x"}, "input extra-args cannot be split into words: No closing quotation"),
+    ],
+)
+def test_an_input_that_cannot_be_meant_is_told_by_its_name(given, told):
+    with pytest.raises(ParameterError, match=told):
+        inputs(**{"batch": "finbot.yaml", **given})
+
+
+def refused(problems: int) -> Session:
+    wrong = tuple(Problem("finbot.yaml", line, "", f"wrong {line}") for line in range(1, problems + 1))
+    return Session(Left(4, "nothing was run", (), wrong), "nothing was run")
+
+
+def test_of_more_annotations_than_github_shows_the_last_says_how_many():
+    assert len(shown(refused(MOST))) == MOST
+    many = shown(refused(MOST + 1))
+    assert len(many) == MOST
+    assert many[0] == Annotation("error", "finbot: nothing was run", "wrong 1", "finbot.yaml", 1)
+    assert many[-1].message.startswith("and 2 more")
+
+
+def test_a_summary_never_has_more_bytes_than_github_takes():
+    text = "".join(pages(refused(100_000), LIMIT))
+    assert len(text.encode()) < LIMIT
+    assert "wrong 1" in text
