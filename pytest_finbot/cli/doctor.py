@@ -45,7 +45,10 @@ def doctor(registry: str, as_json: bool, file: Path | None) -> None:
             click.echo(f"{one.state:<8} {one.about}: {one.words}")
             if one.todo:
                 click.echo(f"{'':<8}   -> {one.todo}")
-        click.echo(f"\n{counts['problem']} problems, {counts['note']} notes, {counts['ok']} ok")
+        told = [
+            f"{counts[state]} {state}{'' if counts[state] == 1 else 's'}" for state in ("problem", "note")
+        ]
+        click.echo(f"\n{', '.join(told)}, {counts['ok']} ok")
     raise SystemExit(1 if counts["problem"] else 0)
 
 

@@ -129,7 +129,7 @@ def _pointers(batch: Batch) -> Iterator[Finding]:
             "git lfs pull; in a workflow: actions/checkout with lfs: true",
         )
     else:
-        yield ok("files", f"{looked:,} files of prices and baselines are there")
+        yield ok("files", f"prices and baselines are no pointers of git LFS; looked into {looked:,}")
 
 
 def _files(named: Iterable[Path]) -> Iterator[Path]:
