@@ -113,7 +113,7 @@ def _page_of(rows: list[BatchRow], total: int, offset: int, *, pager: bool) -> N
         ),
         [
             (
-                *(row.batch_id, row.name, _status(row), when(row.created_at)),
+                *(row.batch_id, _name(row), _status(row), when(row.created_at)),
                 *(f"{number:,}" for number in (row.expected, row.success, row.failed, row.not_run)),
                 *(seconds(row.run_seconds), short_commit(row.commit)),
             )
@@ -127,6 +127,11 @@ def _page_of(rows: list[BatchRow], total: int, offset: int, *, pager: bool) -> N
         more = f"; older ones: --offset {rest}" if rest < total else ""
         page.line(f"{len(rows):,} of {total:,} batches{more}")
     page.show()
+
+
+def _name(row: BatchRow) -> str:
+    """Its name; of a shard, which one: its counts are not those of the batch."""
+    return f"{row.name} (shard {row.shard})" if row.shard else row.name
 
 
 def _status(row: BatchRow) -> str:

@@ -66,6 +66,8 @@ class BatchRow:
     """Revision it was created at, ``+`` behind it for a tree with changes; empty where not known."""
     cancel_reason: str | None = None
     problems: tuple[str, ...] = ()
+    shard: str = ""
+    """``2/8``: the second of eight shares of its batch file's runs; empty for all of them."""
 
 
 @dataclass(frozen=True, slots=True)

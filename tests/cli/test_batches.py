@@ -17,7 +17,7 @@ from pytest_finbot.registry.layout import segments
 FIELDS = {
     *("batch_id", "name", "status", "created_at", "ended_at", "expected", "recorded", "success", "failed"),
     *("not_run", "deselected", "error_categories", "verdicts", "run_seconds", "commit", "cancel_reason"),
-    "problems",
+    *("problems", "shard"),
 }
 
 
@@ -118,6 +118,16 @@ def test_as_json_the_list_is_one_document_with_stable_keys(ask, record):
     (row,) = document["batches"]
     assert row.keys() == FIELDS
     assert (row["batch_id"], row["status"], document["total"]) == (batch_id, "completed", 1)
+
+
+def test_a_shard_is_told_apart_from_the_whole_and_gone_on_with_as_one(ask, root):
+    more = {"shard": {"index": 2, "count": 8, "runs": [1] * 8}, "plan": "3f9c1a7e5b2d99"}
+    manifested(root, "20260101T000000", "aaaaaa", file="/here/finbot.yaml", **more)
+    assert ask("batches", "list").row("batch-")[1] == "core (shard 2/8)"
+    assert ask("batches", "list", "--json").document["batches"][0]["shard"] == "2/8"
+    shown = ask("batches", "show", "last").out
+    assert "2/8 of plan 3f9c1a7e5b2d; it is not the whole batch" in shown
+    assert "--finbot-shard=2/8" in shown
 
 
 def test_a_page_says_how_many_there_are_and_how_to_see_the_next(ask, root):

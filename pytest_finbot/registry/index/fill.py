@@ -51,6 +51,7 @@ class Filling:
             json.dumps(dict(batch.verdicts)),
             batch.run_seconds,
             plain(batch.revision),
+            plain(batch.shard),
             None if batch.cancel_reason is None else plain(batch.cancel_reason),
             json.dumps(batch.problems),
             len(batch.problems),

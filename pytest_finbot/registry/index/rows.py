@@ -31,6 +31,7 @@ METRICS = ("final_nav", "total_return", "cagr", "sharpe", "max_drawdown", "trade
 _NOTHING: Mapping[str, Any] = {}
 _MOST = 2**62
 """Whole numbers beyond it cannot be kept, and count nothing that exists."""
+_LONGEST_SHARD = 20
 _UTC_LENGTH = len("2026-11-21T09:15:02.123+00:00")
 
 
@@ -92,6 +93,8 @@ class IndexedBatch:
     cancel_reason: str | None
     problems: tuple[str, ...]
     runs: list[IndexedRun] = field(default_factory=list)
+    shard: str = ""
+    """``2/8``: which share of its batch file's runs it is."""
 
     @property
     def run_seconds(self) -> float:
@@ -262,7 +265,15 @@ def _read_batch(registry: FilesRegistry, folder: Path) -> IndexedBatch:
         cancel_reason=fold.cancel_reason,
         problems=(*problems, *fold.problems, *fold.notes),
         runs=_runs(reading, fold, [("", revision), *sorted(revisions)]),
+        shard=_shard(manifest),
     )
+
+
+def _shard(manifest: Mapping[str, Any]) -> str:
+    shard = manifest.get("shard")
+    if not isinstance(shard, dict):
+        return ""
+    return f"{shard.get('index')}/{shard.get('count')}"[:_LONGEST_SHARD]
 
 
 def _runs(reading: _Reading, fold: BatchFold, revisions: list[tuple[str, str]]) -> list[IndexedRun]:

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-VERSION = 2
+VERSION = 3
 """Of the tables and of what is kept in them. An index of another version is made anew."""
 
 _TABLES = (
@@ -20,7 +20,7 @@ _TABLES = (
         created_at TEXT NOT NULL, ended_at TEXT, expected INTEGER NOT NULL, recorded INTEGER NOT NULL,
         success INTEGER NOT NULL, failed INTEGER NOT NULL, not_run INTEGER NOT NULL,
         deselected INTEGER NOT NULL, error_categories TEXT NOT NULL, verdicts TEXT NOT NULL,
-        run_seconds REAL NOT NULL, revision TEXT NOT NULL, cancel_reason TEXT,
+        run_seconds REAL NOT NULL, revision TEXT NOT NULL, shard TEXT NOT NULL, cancel_reason TEXT,
         problems TEXT NOT NULL, problem_count INTEGER NOT NULL, checksum INTEGER NOT NULL,
         signature BLOB NOT NULL)""",
     # A run's name in the batches of one name: what its history is made of.
@@ -54,6 +54,7 @@ BATCH_COLUMNS = (
     "verdicts",
     "run_seconds",
     "revision",
+    "shard",
     "cancel_reason",
     "problems",
     "problem_count",

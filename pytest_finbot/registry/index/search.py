@@ -165,10 +165,11 @@ def _batch_row(row: Sequence[Any]) -> BatchRow:
     *values, kept, status = row
     if checksum(tuple(values)) != kept:
         raise ValueError(f"the row of {values[0]} is not as it was written")
-    batch_id, name, _, _, _, *counts, categories, verdicts, seconds, revision, why, problems, _ = values
+    batch_id, name, _, _, _, *counts, categories, verdicts, seconds, revision = values[:-4]
+    shard, why, problems, _ = values[-4:]
     fields: list[Any] = [batch_id, name, BatchStatus(status), *counts]
     fields += [json.loads(categories), json.loads(verdicts), seconds, revision, why]
-    fields.append(tuple(json.loads(problems)))
+    fields += [tuple(json.loads(problems)), shard]
     return BatchRow(*fields)
 
 
