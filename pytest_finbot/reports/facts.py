@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pytest_finbot.contracts import BatchStatus
 from pytest_finbot.reports.compared import ComparedFacts
 from pytest_finbot.reports.phase_facts import PhaseFacts, TimeSpent
-from pytest_finbot.reports.price_facts import PriceTally
-from pytest_finbot.reports.rows import SummaryRow
 from pytest_finbot.reports.stitched import StitchedFacts
-from pytest_finbot.reports.warning_facts import WarningTally
-
-MAX_LISTED = 200
-"""Runs listed in Markdown; the rest is in the CSV and JSON beside it, and is said to be."""
 
 NOT_GATED = (
     "Nothing is gated: this batch compares with no baseline. A run that moved is recorded, not caught."
@@ -153,42 +147,3 @@ class BatchFacts:
         if self.gate.missing:
             counts.append(f"{len(self.gate.missing):,} missing")
         return f"Compared with {self.gate.source}: {', '.join(counts) or 'no run'}."
-
-
-@dataclass(slots=True)
-class Listing:
-    """The runs a person reads about first, gathered while the rows stream by."""
-
-    failed: list[SummaryRow] = field(default_factory=list)
-    changed: list[SummaryRow] = field(default_factory=list)
-    succeeded: list[SummaryRow] = field(default_factory=list)
-    not_listed_failed: int = 0
-    not_listed_changed: int = 0
-    not_listed_succeeded: int = 0
-    worst: SummaryRow | None = None
-    """The changed run whose NAV is furthest from its baseline, as a fraction of it."""
-    prices: PriceTally = field(default_factory=PriceTally)
-    """What the runs, listed or not, had to do without."""
-    warnings: WarningTally = field(default_factory=WarningTally)
-
-    def add(self, row: SummaryRow) -> None:
-        """Keep ``row`` if there is room; count it otherwise."""
-        if row.record is not None:
-            self.prices.add(row.record)
-            self.warnings.add(row.record)
-        if row.changed:
-            if self.worst is None or row.largest_bp_size > self.worst.largest_bp_size:
-                self.worst = row
-            if len(self.changed) < MAX_LISTED:
-                self.changed.append(row)
-            else:
-                self.not_listed_changed += 1
-        elif row.status == "success":
-            if len(self.succeeded) < MAX_LISTED:
-                self.succeeded.append(row)
-            else:
-                self.not_listed_succeeded += 1
-        elif len(self.failed) < MAX_LISTED:
-            self.failed.append(row)
-        else:
-            self.not_listed_failed += 1

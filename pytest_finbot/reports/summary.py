@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest_finbot
-from pytest_finbot.reports.facts import BatchFacts, Listing
+from pytest_finbot.reports.facts import BatchFacts
 from pytest_finbot.reports.making import ReportMaker
+from pytest_finbot.reports.markdown import markdown_report
 from pytest_finbot.reports.ranking import Configurations
 from pytest_finbot.reports.report import Report
 from pytest_finbot.reports.rows import CSV_COLUMNS, SummaryRow, csv_values, json_value
-from pytest_finbot.reports.templates import render
 
 FORMATS = ("csv", "json", "md")
 REPORT = "batch_report.json"
@@ -45,7 +45,6 @@ def write_summary(
     maker = maker or ReportMaker(Configurations({}))
     paths = {name: folder / f"batch_summary.{name}" for name in FORMATS} | {"report": folder / REPORT}
     drafts = {name: path.with_name(f".{path.name}.tmp") for name, path in paths.items()}
-    listing = Listing()
     with (
         drafts["csv"].open("w", encoding="utf-8", errors=_ERRORS, newline="") as csv_file,
         drafts["json"].open("w", encoding="utf-8", errors=_ERRORS) as json_file,
@@ -58,20 +57,17 @@ def write_summary(
             table.writerow(csv_values(row))
             json_file.write(",\n" if number else "\n")
             json_file.write(_dump(json_value(row)))
-            listing.add(row)
             maker.add(row)
         # What is known only when all rows have passed. A list comes last, so that a document ends the
         # same way whatever is in it: others copy it line by line.
-        json_file.write(f'\n],"prices":{_dump(listing.prices.to_json())},"odd":[')
-        for number, finding in enumerate(listing.prices.odd):
+        json_file.write(f'\n],"prices":{_dump(maker.prices.to_json())},"odd":[')
+        for number, finding in enumerate(maker.prices.odd):
             json_file.write(",\n" if number else "\n")
             json_file.write(_dump(dataclasses.asdict(finding)))
         json_file.write("\n]}\n")
     report = maker.report(dataclasses.replace(facts, summing_up=round(time.perf_counter() - began, 3)))
     drafts["report"].write_text(_dump(report.to_json()) + "\n", encoding="utf-8", errors=_ERRORS)
-    drafts["md"].write_text(
-        render("batch_summary.md.j2", {"batch": facts, "runs": listing}), encoding="utf-8", errors=_ERRORS
-    )
+    drafts["md"].write_text(markdown_report(report), encoding="utf-8", errors=_ERRORS)
     for name, path in paths.items():
         os.replace(drafts[name], path)
     return report, paths

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pytest_finbot.baselines import headline
 
 if TYPE_CHECKING:
     from pytest_finbot.reports.phase_facts import TimeSpent
+    from pytest_finbot.reports.report import Trade
 
 NOTHING = "\u2013"
 """An en dash."""
@@ -25,10 +27,16 @@ FILTERS = (
     "metric",
     "plain",
     "name",
+    "html_name",
+    "html_text",
+    "code",
     "cut",
+    "shown",
+    "shown_lines",
     "plain_money",
     "signed",
     "bp",
+    "only_bp",
     "figure",
     "trade",
     "spent",
@@ -36,30 +44,45 @@ FILTERS = (
 """Functions of this module that templates may use."""
 
 _HUGE = 1e15
-_ENTITIES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("@", "&#64;"), ("$", "&#36;"))
-_INVISIBLE = frozenset(("Cc", "Cf", "Co", "Cs", "Zl", "Zp"))
+_INVISIBLE: Final = frozenset(("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"))
+_BLANK: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Letters, marks and a symbol that nobody sees."""
+_MOST_PILED: Final = 4
+_LONGEST_NAME: Final = 120
+_FOUND_LATER: Final = re.compile(
+    r"""[@$]                              # mentions, addresses, commits of others; mathematics
+    | [#&!~%^] ["\w]                      # issues, merge requests, labels, milestones, epics
+    | :// | \bwww\. | \b(?:mailto|xmpp):
+    | :(?!\d\d:)[\w+-]+:                  # emoji, but no time of day
+    | (?-i:\b[A-Z][A-Z0-9]*-\d) | \bgh-\d | \bGHSA- | \bCVE-
+    | \b(?=\d*[a-f])[0-9a-f]{7,64}\b      # commits
+    | \[\w+: | \[\[                       # GitLab's vulnerabilities and pages
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""What forges make something of after rendering, wherever it is not code."""
 
 
 def money(value: Any) -> str:
     """``612,168.59``; an en dash for what is undefined."""
-    return NOTHING if value is None else _unsigned_zero(f"{value:,.2f}")
+    return _spelled(value, lambda number: _unsigned_zero(f"{number:,.2f}"))
 
 
 def percent(value: Any) -> str:
     """A fraction as ``12.35 %``."""
-    return NOTHING if value is None else _unsigned_zero(f"{value * 100:.2f}") + " %"
+    return _spelled(value, lambda number: _unsigned_zero(f"{number * 100:.2f}") + " %")
 
 
 def ratio(value: Any) -> str:
-    return NOTHING if value is None else f"{value:.3f}"
+    return _spelled(value, lambda number: f"{number:.3f}")
 
 
 def count(value: Any) -> str:
-    return NOTHING if value is None else f"{value:,}"
+    return _spelled(value, lambda number: f"{number:,}")
 
 
 def seconds(value: Any) -> str:
-    return NOTHING if value is None else f"{value:.3f} s"
+    return _spelled(value, lambda number: f"{number:.3f} s")
 
 
 def metric(value: Any, name: str) -> str:
@@ -79,27 +102,75 @@ def metric(value: Any, name: str) -> str:
     return spell[unit](value) if unit in spell else str(value)
 
 
+def shown(text: Any) -> str:
+    """``text`` on one line, in characters that can be seen: all others are shown as their code points.
+
+    Those are control, bidirectional, zero-width, private and unassigned characters, letters that are
+    blank, and marks piled onto one letter, which would cover the lines above and below.
+    """
+    line = " ".join(str(text).split())
+    if line.isascii() and line.isprintable():
+        return line
+    piled = 0
+    seen = []
+    for character in line:
+        category = unicodedata.category(character)
+        piled = piled + 1 if category in ("Mn", "Me") else 0
+        hidden = category in _INVISIBLE or character in _BLANK or "\U000e0100" <= character <= "\U000e01ef"
+        seen.append(_code_point(character) if hidden or piled > _MOST_PILED else character)
+    return "".join(seen)
+
+
+def shown_lines(text: Any) -> str:
+    """As :func:`shown`, line by line, with the blanks that a line begins with."""
+    lines = str(text).replace("\t", "    ").split("\n")
+    return "\n".join(line[: len(line) - len(line.lstrip(" "))] + shown(line) for line in lines)
+
+
 def plain(text: Any) -> str:
     """``text`` as Markdown that shows exactly these characters and does nothing.
 
-    For table cells and sentences: no HTML, no mention, no emphasis, no mathematics, no
-    line break; control and bidirectional characters are shown as their code points.
+    For table cells and sentences: no HTML, no emphasis, no link, no line break. What GitHub and GitLab
+    look for once the Markdown is HTML (mentions, references, mathematics, emoji) is found whatever it
+    was escaped with, but never in code: a text with such a thing is code, see :func:`code`.
     """
-    cleaned = "".join(
-        character
-        if unicodedata.category(character) not in ("Cc", "Cf", "Co", "Cs", "Zl", "Zp")
-        else _code_point(character)
-        for character in " ".join(str(text).split())
+    line = shown(text)
+    if _FOUND_LATER.search(line):
+        return code(line)
+    line = re.sub(r"([\\`*_{}\[\]!|~])", r"\\\1", line).replace("&", "&amp;")
+    line = line.replace("<", "&lt;").replace(">", "&gt;")
+    # At the beginning of a line: lists, headings, rules.
+    return re.sub(r"^(\d{1,9})(?=[.)](?:\s|$))|^(?=[-+](?:\s|$)|#|::|[-=]+$|---)", r"\1\\", line)
+
+
+def code(text: Any) -> str:
+    """``text`` as code in HTML: exact in Markdown, in its tables, and within HTML such as a ``<summary>``.
+
+    Backticks would not do: HTML knows none, and a table takes their ``|``. An empty comment before each
+    ``@`` keeps addresses from becoming links, which cmark-gfm looks for in code of this kind as well.
+    """
+    line = re.sub(
+        r"[^A-Za-z0-9 ,;=()'?%+\-\u0080-\U0010ffff]", lambda found: f"&#{ord(found[0])};", shown(text)
     )
-    cleaned = re.sub(r"([\\`*_{}\[\]!|~])", r"\\\1", cleaned)
-    for character, entity in _ENTITIES:
-        cleaned = cleaned.replace(character, entity)
-    return cleaned
+    return f"<code>{line.replace('&#64;', '<!-- -->&#64;')}</code>"
 
 
 def name(text: Any) -> str:
-    """A run's, strategy's or file's name: as code where its characters are safe in it."""
-    return f"`{text}`" if re.fullmatch(r"[A-Za-z0-9_.:/-]+", str(text)) else plain(text)
+    """A run's, strategy's or file's name, as code; of a very long one its beginning and its end."""
+    line = _short(text)
+    if line and re.fullmatch(r"[A-Za-z0-9_.:/-]+", line):
+        return f"`{line}`"
+    return code(line) if line else "(no name)"
+
+
+def html_name(text: Any) -> str:
+    """The same within HTML, where Markdown is not read."""
+    return code(_short(text) or "(no name)")
+
+
+def html_text(text: Any) -> str:
+    """A word or a day within HTML; as code where it is more than letters and digits."""
+    return str(text) if re.fullmatch(r"[A-Za-z0-9 -]*", str(text)) else html_name(text)
 
 
 def cut(text: Any, limit: int) -> str:
@@ -123,6 +194,11 @@ def bp(value: Any) -> str:
     return NOTHING if value is None else headline.fraction_in_words(value)
 
 
+def only_bp(value: Any) -> str:
+    """A fraction as ``+3,332.1 bp``."""
+    return NOTHING if value is None else headline.bp_in_words(value)
+
+
 def figure(value: Any) -> str:
     """Any value with at most six significant digits; an en dash for none."""
     if value is None:
@@ -130,8 +206,10 @@ def figure(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def trade(fill: Mapping[str, Any]) -> str:
+def trade(fill: Mapping[str, Any] | Trade) -> str:
     """A fill as ``buy 25 AAPL at 101.2, fee 1.26``; its day is told beside it."""
+    if not isinstance(fill, Mapping):
+        fill = dataclasses.asdict(fill)
     quantity = fill["quantity"]
     verb = "trade" if quantity is None else "buy" if quantity > 0 else "sell"
     size, price, fee = (
@@ -148,9 +226,26 @@ def spent(time: TimeSpent) -> str:
     return ", ".join(f"{part} {getattr(time, part):,.1f} s" for part in parts)
 
 
+def _spelled(value: Any, spell: Callable[[Any], str]) -> str:
+    """A number in its spelling, however large; an en dash for none, text as it is shown elsewhere."""
+    if value is None:
+        return NOTHING
+    if not isinstance(value, int | float):
+        return plain(value)
+    return spell(value) if abs(value) < _HUGE else f"{Decimal(value):.6g}"
+
+
 def _unsigned_zero(spelled: str) -> str:
     """``0.00`` where rounding left ``-0.00``, which reads like a loss."""
     return spelled.lstrip("-") if not spelled.strip("-0.,") else spelled
+
+
+def _short(text: Any) -> str:
+    line = shown(text)
+    if len(line) <= _LONGEST_NAME:
+        return line
+    tail = _LONGEST_NAME // 3
+    return f"{line[: _LONGEST_NAME - tail - 1]}…{line[-tail:]}"
 
 
 def _code_point(character: str) -> str:

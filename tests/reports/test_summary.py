@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from pytest_finbot.reports import facts as facts_module
 from pytest_finbot.reports.facts import BatchFacts
+from pytest_finbot.reports.markdown import page
 from pytest_finbot.reports.rows import SummaryRow
 from pytest_finbot.reports.summary import write_summary
 
@@ -110,7 +110,7 @@ def test_a_number_that_is_not_json_is_refused_and_leaves_no_file(tmp_path):
 
 
 def test_a_long_batch_is_listed_in_part_and_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(facts_module, "MAX_LISTED", 2)
+    monkeypatch.setattr(page, "MOST_RUNS", 2)
     rows = [SummaryRow.of_record(a_record(f"run_{number}")) for number in range(5)]
     words = write_summary(tmp_path, dataclasses.replace(FACTS, expected=5), rows)[1]["md"].read_text()
     assert "run_1" in words

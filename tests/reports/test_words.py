@@ -10,12 +10,12 @@ from pytest_finbot.reports.words import cut, metric, money, name, percent, plain
     [
         ("a|b", r"a\|b"),
         ("</details>", "&lt;/details&gt;"),
-        ("@team", "&#64;team"),
-        ("$x$", "&#36;x&#36;"),
+        ("@team", "<code><!-- -->&#64;team</code>"),
+        ("$x$", "<code>&#36;x&#36;</code>"),
         ("**loud**", r"\*\*loud\*\*"),
         ("two\nlines", "two lines"),
         ("`code`", r"\`code\`"),
-        ("bidi\u202eabc", "bidiU+202Eabc"),
+        ("bidi\u202ex", "bidiU+202Ex"),
         ("bell\x07", "bellU+0007"),
         ("été 📈", "été 📈"),
     ],
@@ -27,7 +27,7 @@ def test_text_in_a_table_does_nothing(said, shown):
 def test_names_are_code_where_that_is_safe():
     assert name("sixty_forty") == "`sixty_forty`"
     assert name("pkg.module:callable") == "`pkg.module:callable`"
-    assert name("a`|b") == r"a\`\|b"
+    assert name("a`|b") == "<code>a&#96;&#124;b</code>"
 
 
 def test_values_are_spelled_in_their_units():
