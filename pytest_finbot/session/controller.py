@@ -178,6 +178,7 @@ class Controller:
             "shard": None if batch.share is None else batch.share.to_json(),
             "plan": None if batch.share is None else batch.share.plan,
             "provenance": planned.provenance,
+            "notify": [{"url_env": one.url_env, "when": one.when} for one in batch.notify],
             **runs_to_json(batch.runs),
         }
         if asked is None:

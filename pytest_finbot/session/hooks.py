@@ -148,12 +148,12 @@ class ControllerPlugin:
                 self._session = session
                 self._without_summary(self._summary.write(session.exitstatus, self._controller.finished))
             self._guard.remove(int(session.exitstatus))
-            if self._terminate is not None:
-                self._terminate.remove()
-            # Last: all is recorded, and nothing that a notifier does can change it.
+            # All is recorded, and nothing that a notifier does can change it. A signal ends the waiting.
             self._notified = tell_of(
                 self._controller.planned, self._controller.finished, int(session.exitstatus)
             )
+            if self._terminate is not None:
+                self._terminate.remove()
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
