@@ -111,11 +111,12 @@ def plan_hash(
 
     Paths count by their last part: machines have their files in other folders.
     """
-    held: dict[int, Any] = {}
+    held: dict[int, str] = {}
+    """Hashes of checks, by the object: most runs have the batch's own."""
     runs = []
     for spec, number in zip(batch.runs, numbers, strict=True):
-        if id(spec.checks) not in held:  # most runs have the batch's own
-            held[id(spec.checks)] = dataclasses.asdict(spec.checks)
+        if id(spec.checks) not in held:
+            held[id(spec.checks)] = sha256_of_json(dataclasses.asdict(spec.checks))
         runs.append([spec.name, number, config_hash(spec), held[id(spec.checks)], _told(spec)])
     return sha256_of_json(
         {
