@@ -150,6 +150,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write the whole session as one JSON document to FILE, or as the last line to stdout (-)",
     )
     group.addoption(
+        "--finbot-report",
+        action="append",
+        default=[],
+        choices=("html",),
+        help="also write this report beside the CSV, JSON and Markdown (repeatable); "
+        "html: a page with charts, which needs the extra html",
+    )
+    group.addoption(
         "--finbot-accept",
         nargs="?",
         const="*",
@@ -287,6 +295,10 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_finbot.session.summary_json import check_summary
 
         check_summary(config)
+    if config.option.finbot_report:
+        from pytest_finbot.session.reports_asked import check_reports
+
+        check_reports(config)
     if config.option.finbot_phase:
         from pytest_finbot.session.phases_asked import check_phases
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,8 +20,10 @@ class Objects(Protocol):
         """Store columns of equal length and return the hash that names them."""
         ...
 
-    def get_table(self, digest: str, *, verify: bool = False) -> dict[str, npt.NDArray[Any]]:
-        """The columns named by ``digest``."""
+    def get_table(
+        self, digest: str, *, verify: bool = False, columns: Sequence[str] | None = None
+    ) -> dict[str, npt.NDArray[Any]]:
+        """The columns named by ``digest``; with ``columns`` only these, unverified."""
         ...
 
     def has(self, digest: str) -> bool:

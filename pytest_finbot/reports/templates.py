@@ -38,11 +38,11 @@ def templates_folder() -> Path:
 def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    # Markdown, not HTML: escaping is the `plain` filter's, which every name goes through.
+    # HTML is escaped by itself. In Markdown that is the `plain` filter's, which every name goes through.
     environment = Environment(
         loader=FileSystemLoader(templates_folder()),
         undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701
+        autoescape=_is_html,  # noqa: S701
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -51,6 +51,10 @@ def _environment() -> Environment:
     for name in words.FILTERS:
         environment.filters[name] = getattr(words, name)
     return environment
+
+
+def _is_html(template: str | None) -> bool:
+    return template is not None and template.startswith("html/")
 
 
 def _compiled() -> BytecodeCache:
@@ -90,3 +94,10 @@ def _compiled() -> BytecodeCache:
 def render(template: str, facts: Mapping[str, Any]) -> str:
     """The words of ``template`` for these facts; an unknown name in a template is an error."""
     return _environment().get_template(template).render(facts)
+
+
+def source_of(template: str) -> str:
+    """The text of a file beside the templates, as it is: styles and scripts of pages."""
+    environment = _environment()
+    assert environment.loader is not None, "made with one"
+    return environment.loader.get_source(environment, template)[0]

@@ -14,7 +14,13 @@ from pytest_finbot.errors import ParameterError, RegistryError
 from pytest_finbot.registry.durable import telling, write_file
 from pytest_finbot.session.discovery import OUTPUT_MARKER
 
-SUMMARIES = ("batch_summary.csv", "batch_summary.json", "batch_summary.md")
+SUMMARIES = (
+    "batch_summary.csv",
+    "batch_summary.json",
+    "batch_summary.md",
+    "batch_summary.html",
+    "batch_report.json",
+)
 OURS = ("runs", "logs", "stitched", *SUMMARIES)
 
 
