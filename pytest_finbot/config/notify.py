@@ -108,7 +108,7 @@ def _has_url(value: Any) -> bool:
 
 def _secret() -> str:
     return (
-        "a URL is a secret and does not belong into the file; put it into an environment variable and "
+        "a URL is a secret and does not belong in the file; put it into an environment variable and "
         "name that: url_env: FINBOT_NOTIFY_URL (this one has been read by whoever has the file: change it)"
     )
 

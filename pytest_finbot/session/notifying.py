@@ -22,7 +22,7 @@ from pytest_finbot.reports.notification import ci_link, no_report, notification,
 if TYPE_CHECKING:
     from pytest_finbot.config.expand import Batch
     from pytest_finbot.config.notify import Notifier
-    from pytest_finbot.session.finish import Finished
+    from pytest_finbot.session.finished import Finished
     from pytest_finbot.session.planned import PlannedBatch
 
 SECONDS = 20.0

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -132,6 +133,14 @@ def test_the_workflow_uses_the_action_that_is_named_and_only_inputs_that_it_has(
     inputs = yaml.safe_load((ROOT / "action.yml").read_text())["inputs"]
     assert {*step["with"], "working-directory"} <= inputs.keys()
     init("--action", "no action", status=2)
+
+
+def test_the_workflow_checks_out_with_the_release_that_the_examples_use(init, folder):
+    init()
+    workflow = (folder / ".github/workflows/finbot.yml").read_text()
+    example = (ROOT / "examples" / "workflows" / "pull-request.yml").read_text()
+    pin = re.compile(r"uses: (actions/checkout@[0-9a-f]{40})")
+    assert pin.findall(workflow) == pin.findall(example)
 
 
 @pytest.mark.parametrize(

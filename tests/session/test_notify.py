@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -23,6 +25,7 @@ class Service:
         self.status = 200
         self.taken = []
         self.closed = threading.Event()
+        self.hanging = lambda: None
         service = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -30,6 +33,7 @@ class Service:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 service.taken.append((self.path, json.loads(body)))
                 if service.status is None:
+                    service.hanging()
                     service.closed.wait(60)
                     return
                 self.send_response(service.status)
@@ -109,6 +113,8 @@ def test_a_batch_that_has_ended_is_told_once_with_its_counts_and_a_link(
     assert "https://github.example/team/strategies/actions/runs/4711" in message["message"]
     assert project.summary()["batch_id"] in message["message"]
     assert message["type"] == "warning"
+    [manifest] = project.path.glob(".finbot/batches/*/*/*/manifest.json")
+    assert json.loads(manifest.read_text())["notify"] == [{"url_env": VARIABLE, "when": "always"}]
 
 
 def test_only_what_went_wrong_is_told_who_asked_for_that(project, service, told):
@@ -156,6 +162,21 @@ def test_a_service_that_hangs_is_left_behind(project, service, told, monkeypatch
     project.batch(RUNS)
     add(project, f"{{url_env: {VARIABLE}}}")
     assert told() == [f"notify: {VARIABLE}, of small: not sent: no answer within 3 s"]
+    assert not senders()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_waiting_and_nothing_else(project, service, told, monkeypatch, number):
+    service.status = None
+    pid = project.path / "pid"
+    service.hanging = lambda: os.kill(int(pid.read_text()), number)
+    monkeypatch.setenv(VARIABLE, service.url + "?rto=50&cto=50")
+    project.write("conftest.py", "import os\n\nopen('pid', 'w').write(str(os.getpid()))\n")
+    project.batch(RUNS)
+    add(project, f"{{url_env: {VARIABLE}}}")
+    assert told() == [f"notify: {VARIABLE}, of small: not sent: interrupted"]
+    assert project.summary()["status"] == "completed"
     assert not senders()
 
 

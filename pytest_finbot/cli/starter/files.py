@@ -81,6 +81,10 @@ def plan(folder: Path, action: str | None = None) -> Plan:
             content = (shipped / "sample_prices.csv").read_bytes()
             prices = sample(content)
             new(SAMPLE, "a sample of prices, to be replaced by yours", content)
+            if files[-1].action == "keep" and not _holds(folder / SAMPLE, content.decode()):
+                notes.append(
+                    f"{SAMPLE} is there already, and {BATCH} expects the sample in it: change one of them"
+                )
             new("data/sample_prices.md", "where the sample comes from", _about(content))
         strategies = render("starter/strategies.py.j2", {})
         new(STRATEGIES, "a strategy of your own", strategies)
