@@ -48,29 +48,6 @@ def slept(monkeypatch):
     return seconds
 
 
-@pytest.fixture(autouse=True, scope="session")
-def _stand_in():
-    """Until reports.markdown is there."""
-    try:
-        import pytest_finbot.reports.markdown  # noqa: F401
-    except ImportError:
-        import sys
-        import types
-
-        def markdown_report(report, *, limit=65536):
-            lines = [f"# {report.verdict}"] + ["- " + r.run for r in report.changed]
-            text = ""
-            for line in lines:
-                if len(text) + len(line) + 1 > limit:
-                    break
-                text += line + "\n"
-            return text
-
-        stub = types.ModuleType("pytest_finbot.reports.markdown")
-        stub.markdown_report = markdown_report
-        sys.modules["pytest_finbot.reports.markdown"] = stub
-
-
 @pytest.fixture(autouse=True)
 def no_job(monkeypatch):
     """None of the variables of a job that these tests may run in themselves."""

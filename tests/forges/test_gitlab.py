@@ -104,3 +104,11 @@ def test_no_line_is_a_quick_action():
         "```",
         "\u00a0\\/label ~y",
     ]
+
+
+def test_no_note_has_one(gitlab, job, monkeypatch):
+    monkeypatch.setattr("pytest_finbot.reports.markdown.markdown_report", lambda report, limit: "x\n/merge\n")
+    job.tells(red())
+    assert job.ci("gitlab", job.report).exit_code == 0
+    assert "\n/merge" not in gitlab.bodies[0]
+    assert "/merge" in gitlab.bodies[0]

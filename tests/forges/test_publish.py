@@ -141,8 +141,8 @@ def test_an_event_without_a_run_is_refused(github, job, publish):
 
 def test_a_report_that_is_too_large_is_not_read(github, job, publish):
     with job.report.open("r+b") as file:
-        file.truncate(MOST_BYTES + 1)
-    refused(publish(), github, "16,777,217 bytes; a report has at most 16,777,216")
+        file.truncate(2 * MOST_BYTES)
+    refused(publish(), github, "33,554,432 bytes; a report has at most 16,777,216")
 
 
 @pytest.mark.parametrize(
@@ -186,6 +186,8 @@ def test_what_is_no_plain_file_is_not_opened(github, job, publish, kind):
 @pytest.mark.parametrize("name", ["other.json", ".bashrc", "a\n::error::b", "batch_report.json.sh"])
 def test_another_file_beside_it_is_refused(github, job, folder, publish, name):
     (folder / name).write_text("x")
+    refused(publish(), github, "expected batch_report.json and no more")
+    job.report.unlink()
     refused(publish(), github, "expected batch_report.json and no more")
 
 
