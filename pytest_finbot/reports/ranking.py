@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import heapq
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from pytest_finbot.reports.report import RankedGroup, RankedRun, Ranking
 
 RANKED_BY: Final = ("sharpe", "total_return", "max_drawdown")
-MOST_RANKED: Final = 5
+MOST_RANKED: Final = 3
 """Runs at each end of a ranking."""
 MOST_GROUPS: Final = 5
+FEWEST_RUNS: Final = 3
+"""Of two, the changed runs' table or a glance at the list says as much."""
 _SAME: Final = ("symbols", "start_date", "end_date", "start_capital", "data", "flows", "part")
 """What runs have in common that are ranked among each other."""
 _COMPARED: Final = ("strategy", "engine", "rebalance_freq", "fill", "units", "cash_buffer", "min_trade")
@@ -68,30 +71,35 @@ class Configurations:
         for key, names in self._groups.items():
             there = [name for name in names if name in metrics]
             differing = self._differing(there)
-            if len(there) > 1 and differing:
+            if len(there) >= FEWEST_RUNS and differing:
                 groups.append((key, there, differing))
         groups.sort(key=lambda group: -len(group[1]))
         return tuple(self._group(*group, metrics) for group in groups[:MOST_GROUPS]), max(
             len(groups) - MOST_GROUPS, 0
         )
 
-    def _differing(self, names: Sequence[str]) -> tuple[str, ...]:
-        """Settings that are not the same in all of these runs, in their order."""
-        if not names:
-            return ()
-        first = self._settings[names[0]]
+    def _differing(self, names: Sequence[str]) -> dict[str, str | None]:
+        """Settings that are not the same in all of these runs, with what more than half of them have.
+
+        ``None`` where no value has that many: then every run says its own.
+        """
+        first = self._settings[names[0]] if names else {}
         found: dict[str, None] = {}
         for name in names[1:]:
             own = self._settings[name]
             if own is not first:
                 found |= dict.fromkeys(key for key in (*first, *own) if first.get(key) != own.get(key))
-        return tuple(found)
+        usual: dict[str, str | None] = {}
+        for key in found:
+            value, count = Counter(self._settings[name].get(key) for name in names).most_common(1)[0]
+            usual[key] = value if count > len(names) / 2 else None
+        return usual
 
     def _group(
         self,
         key: str,
         names: Sequence[str],
-        differing: Sequence[str],
+        differing: Mapping[str, str | None],
         metrics: Mapping[str, Mapping[str, Any]],
     ) -> RankedGroup:
         return RankedGroup(
@@ -100,7 +108,10 @@ class Configurations:
         )
 
     def _rankings(
-        self, names: Sequence[str], differing: Sequence[str], metrics: Mapping[str, Mapping[str, Any]]
+        self,
+        names: Sequence[str],
+        differing: Mapping[str, str | None],
+        metrics: Mapping[str, Mapping[str, Any]],
     ) -> Iterator[Ranking]:
         for metric in RANKED_BY:
             known = [
@@ -122,10 +133,14 @@ class Configurations:
                 tuple(self._run(one, differing) for one in worst),
             )
 
-    def _run(self, known: tuple[float, int, str], differing: Sequence[str]) -> RankedRun:
+    def _run(self, known: tuple[float, int, str], differing: Mapping[str, str | None]) -> RankedRun:
         value, _, name = known
         own = self._settings[name]
-        return RankedRun(name, value, {key: own[key] for key in differing if key in own})
+        return RankedRun(
+            name,
+            value,
+            {key: own[key] for key, usual in differing.items() if key in own and own[key] != usual},
+        )
 
 
 def _said(value: Any) -> str:

@@ -206,7 +206,10 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True)
 class RankedRun:
-    """A configuration among others: the settings in which they differ, and one metric."""
+    """A configuration among others, and one metric of it.
+
+    ``settings`` are those in which it differs from most of them.
+    """
 
     run: str
     value: float

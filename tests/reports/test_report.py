@@ -152,19 +152,35 @@ def test_configurations_of_one_study_are_ranked_with_what_differs() -> None:
             {"name": "two", "line": 4, "params": {"fast": 50, "slow": 200}},
             {"name": "three", "line": 5, "params": {"fast": 99, "slow": 200}},
             {"name": "elsewhere", "line": 6, "symbols": ["C"]},
+            {"name": "four", "line": 7, "params": {"fast": 50, "slow": 20}},
+            {"name": "five", "line": 8, "params": {"fast": 50, "slow": 200}},
+            {"name": "six", "line": 9, "params": {"fast": 50, "slow": 200}},
+            {"name": "seven", "line": 10, "params": {"fast": 50, "slow": 200}},
         ],
     }
     records = [
         a_record(name, metrics={"sharpe": sharpe, "total_return": 0.1, "max_drawdown": -0.2})
-        for name, sharpe in (("one", 1.0), ("two", 3.0), ("three", 2.0), ("elsewhere", 9.0))
+        for name, sharpe in (
+            *(("one", 1.0), ("two", 3.0), ("three", 2.0), ("elsewhere", 9.0)),
+            *(("four", 4.0), ("five", 1.0), ("six", 2.0), ("seven", None)),
+        )
     ]
     report = report_of(*records, manifest=manifest)
     (group,) = report.rankings
     assert (group.symbols, group.start_date) == (2, "2020-01-01")
     sharpe = group.rankings[0]
-    assert (sharpe.metric, sharpe.runs) == ("sharpe", 3)
-    assert [(one.run, one.value, one.settings) for one in sharpe.best] == [("two", 3.0, {"fast": "50"})]
-    assert [one.run for one in sharpe.worst] == ["one"]
+    assert (sharpe.metric, sharpe.runs, sharpe.undefined) == ("sharpe", 7, 1)
+    # What most of them have is not repeated.
+    assert [(one.run, one.value, one.settings) for one in sharpe.best] == [
+        ("four", 4.0, {"slow": "20"}),
+        ("two", 3.0, {}),
+        ("three", 2.0, {"fast": "99"}),
+    ]
+    assert [(one.run, one.settings) for one in sharpe.worst] == [
+        ("five", {}),
+        ("one", {"fast": "20"}),
+        ("six", {}),
+    ]
     assert report.others[1].line == 4
 
 
