@@ -2,9 +2,10 @@
 
 Lines of the controller: ``begin`` {at, expected, deselected}, ``crash`` (the record of a run
 whose process died), ``cancel`` {at, reason}, ``end`` {at, exitstatus (pytest's own, before the
-gate)}. Lines of those who execute: ``start`` {name, attempt, at} and ``run`` (the record). Of
-others: ``cancel`` by whoever asks for it, ``delete`` {at, name, attempt}. Other kinds are passed
-over.
+gate)}, and in a segment of its own, when all was summed up, ``facts`` {at, began (the ``at`` of its
+``begin``), facts (a hash)}. Lines of those who execute: ``start`` {name, attempt, at} and ``run`` (the
+record). Of others: ``cancel`` by whoever asks for it, ``delete`` {at, name, attempt}. Other kinds are
+passed over.
 
 Each session that goes on with a batch begins anew: its ``begin`` may say in ``gone`` which runs
 are expected no longer, and a ``cancel`` of before counts no longer.
@@ -91,6 +92,8 @@ class BatchFold:
     _finals: Mapping[str, _Final]
     _started: Mapping[str, int]
     _ended: bool = False
+    facts: str | None = None
+    """The hash of what the last session that began knew when it ended; ``None``: that is not recorded."""
 
     @property
     def expected_count(self) -> int:
@@ -204,6 +207,8 @@ class _Folding:
     deleted: dict[str, tuple[str, int]] = field(default_factory=dict)
     finals: dict[str, _Final] = field(default_factory=dict)
     started: dict[str, int] = field(default_factory=dict)
+    known_at_end: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """By when a session began: when it told what it knew, and the hash of that."""
 
     def read(self, number: int, path: Path) -> None:
         """Add a segment. A controller's session is one segment: its begin, its end."""
@@ -235,6 +240,10 @@ class _Folding:
                     self.deleted[name] = max(deletion, self.deleted.get(name, deletion))
                 elif kind == "end" and begin is not None:
                     begin = begin._replace(ended=True)
+                elif kind == "facts":
+                    said = (_text(line, "at"), _text(line, "facts"))
+                    began = _text(line, "began")
+                    self.known_at_end[began] = max(said, self.known_at_end.get(began, said))
             except ValueError as error:
                 message = f"the {kind} line cannot be used and is not counted: {error}"
                 self.problems.append(LineProblem(segment_name(path), line.number, message))
@@ -301,7 +310,8 @@ class _Folding:
             _paths=tuple(self.paths),
             _finals=finals,
             _started=self.started,
-            _ended=bool(self.begins) and self.begins[-1].ended,
+            _ended=last is not None and last.ended,
+            facts=None if last is None else self.known_at_end.get(last.at, ("", None))[1],
         )
 
     def _expected(self) -> tuple[str, ...]:

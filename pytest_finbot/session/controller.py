@@ -34,7 +34,8 @@ from pytest_finbot.session.comparing import planned_comparisons
 from pytest_finbot.session.continuing import LAST, continue_batch, find_batch, require_same_slices
 from pytest_finbot.session.crashes import crash_record
 from pytest_finbot.session.discovery import absolute, leave_out
-from pytest_finbot.session.finish import Finished, finish_batch
+from pytest_finbot.session.finish import finish_batch
+from pytest_finbot.session.finished import Finished
 from pytest_finbot.session.gate import GateOptions, open_gate, resolve_gate
 from pytest_finbot.session.isolated import isolates
 from pytest_finbot.session.items import node_id
@@ -287,6 +288,7 @@ class Controller:
                     begin |= {"gone": list(planned.continued.gone), "provenance": planned.provenance}
                     if planned.continued.plan is not None:
                         begin["runs"] = planned.continued.plan
+                planned.begun_at = begin["at"]
                 planned.writer.append("begin", begin)
 
     def crashed(self, identifier: str, worker: str) -> str | None:
@@ -378,6 +380,7 @@ class Controller:
             self.registry,
             planned.batch,
             opened,
+            planned.begun_at,
             seconds,
             planned.gate,
             accepted,
@@ -388,6 +391,7 @@ class Controller:
             self.workers_started or None,
             self.memory.of(planned.prefix),
             profiled=self.config.option.finbot_profile is not None,
+            also=self.config.option.finbot_report,
         )
 
     def _cancel_reason(self, planned: PlannedBatch) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_finbot.reports.terminal import harmless
 from pytest_finbot.session.collecting import BatchCollection
 from pytest_finbot.session.executing import ExecutingPlugin
 from pytest_finbot.session.exit_guard import ExitGuard
@@ -170,15 +171,16 @@ class ControllerPlugin:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if self._controller.finished:
             terminalreporter.section("finbot")
-            for line in self._controller.resumed.lines():
-                terminalreporter.line(line)
+            for words in self._controller.resumed.lines():
+                terminalreporter.line(harmless(words))
+            width, verbose = terminalreporter._tw.fullwidth, terminalreporter.config.get_verbosity() > 0
             for finished in self._controller.finished:
-                for line in finished.lines():
-                    terminalreporter.line(line)
-            for line in self._notified:
-                terminalreporter.line(line)
+                for line in finished.lines(width, verbose=verbose):
+                    terminalreporter.line(harmless(line.text), **({line.style: True} if line.style else {}))
+            for words in self._notified:
+                terminalreporter.line(harmless(words))
             if self._no_summary is not None:
-                terminalreporter.line(f"--finbot-summary-json: not green: {self._no_summary}")
+                terminalreporter.line(harmless(f"--finbot-summary-json: not green: {self._no_summary}"))
 
 
 def _stopped(session: pytest.Session) -> str | None:

@@ -36,6 +36,8 @@ class PlannedBatch:
     writer: BatchWriter | None = None
     begun: bool = False
     """Some of its runs were selected, so that it owes their records."""
+    begun_at: str = ""
+    """When, as its ``begin`` line says."""
     began: float = 0.0
     hold: Hold | None = None
     continued: Continued | None = None

@@ -28,7 +28,7 @@ from pytest_finbot.registry.strict_json import encode
 if TYPE_CHECKING:
     import argparse
 
-    from pytest_finbot.session.finish import Finished
+    from pytest_finbot.session.finished import Finished
 
 STDOUT: Final = "-"
 _FORMAT: Final = "finbot-session-summary"

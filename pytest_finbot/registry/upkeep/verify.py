@@ -242,6 +242,10 @@ class Verification:
             if isinstance(value.get("runs"), str):
                 yield from self._refers(value["runs"], ".json", "the session's plan", path, number)
             return
+        if value["kind"] == "facts":
+            what = "what the session knew when it ended"
+            yield from self._refers(value.get("facts"), ".json", what, path, number)
+            return
         if value["kind"] not in ("run", "crash"):
             return
         self.records += 1
