@@ -15,11 +15,12 @@ from pytest_finbot.cli.ci.annotate import MOST, Annotation, shown
 from pytest_finbot.cli.ci.commands import assignment, command
 from pytest_finbot.cli.ci.commands import shown as harmless
 from pytest_finbot.cli.ci.inputs import RunInputs
-from pytest_finbot.cli.ci.left import Left
-from pytest_finbot.cli.ci.session import Session
+from pytest_finbot.cli.ci.left import Left, LeftBatch
+from pytest_finbot.cli.ci.session import Session, Told
 from pytest_finbot.cli.ci.summary import LIMIT, pages
 from pytest_finbot.errors import ParameterError, Problem
 from tests.action.runner import CommandReader, assignments
+from tests.reports.test_report import report_of
 
 HOSTILE = [
     "a\n::error::forged",
@@ -180,7 +181,21 @@ def test_of_more_annotations_than_github_shows_the_last_says_how_many():
     assert many[-1].message.startswith("and 2 more")
 
 
-def test_a_summary_never_has_more_bytes_than_github_takes():
+def test_a_summary_never_has_more_bytes_than_github_takes(tmp_path):
     text = "".join(pages(refused(100_000), LIMIT))
     assert len(text.encode()) < LIMIT
     assert "wrong 1" in text
+
+    def told(name: str, size: int) -> Told:
+        (tmp_path / name).mkdir()
+        text = f"# {name}\n\n**changed**\n\n## Runs\n\n" + "- ü\n" * (size // 5)
+        (tmp_path / name / "batch_summary.md").write_text(text)
+        return Told(LeftBatch(name, "partial", folder=name), tmp_path / name, report_of())
+
+    names = {"first": 700_000, "second": 600_000, "third": 500_000, "fourth": 10_000}
+    batches = tuple(told(name, size) for name, size in names.items())
+    text = "".join(pages(Session(Left(1), "", batches), LIMIT))
+    assert len(text.encode()) <= LIMIT
+    # The worst are there with as much as fits, and none is left out in silence.
+    assert "# first\n" in text
+    assert all(name in text for name in names)

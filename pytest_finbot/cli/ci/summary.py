@@ -15,6 +15,8 @@ from pytest_finbot.cli.ci.session import Session, Told
 LIMIT: Final = 1024 * 1024
 """Bytes of a step's summary; of a larger one GitHub shows nothing."""
 _MOST_PROBLEMS: Final = 50
+_LEAST: Final = 2_000
+"""Bytes of which less is no report."""
 _REPORT: Final = "batch_summary.md"
 
 
@@ -46,22 +48,22 @@ def pages(session: Session, room: int) -> Iterator[str]:
     # Room for a line each is kept before any report takes more.
     room -= sum(len(line.encode()) for line in short)
     for told, line in zip(ordered, short, strict=True):
-        page = _page(told)
-        more = len(page.encode("utf-8", "backslashreplace")) - len(line.encode())
-        if page and more <= room:
-            room -= more
-            yield page
-        else:
-            yield line
+        page = _page(told, room + len(line.encode()))
+        room -= len(page.encode("utf-8", "backslashreplace")) - len(line.encode()) if page else 0
+        yield page or line
 
 
-def _page(told: Told) -> str:
-    """The batch's own report; empty where there is none."""
+def _page(told: Told, room: int) -> str:
+    """The batch's own report, cut to ``room`` bytes; empty where there is none, or no room."""
+    from pytest_finbot.reports.markdown.cutting import cut_to_fit
+
+    if told.report is None or room < _LEAST:
+        return ""
     try:
         text = (told.folder / _REPORT).read_text(encoding="utf-8", errors="backslashreplace")
     except OSError:
         return ""
-    return "" if told.report is None else f"{text.rstrip()}\n\n"
+    return f"{cut_to_fit(text, LIMIT, room - 2).rstrip()}\n\n"
 
 
 def _short(told: Told) -> str:
