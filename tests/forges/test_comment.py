@@ -154,6 +154,18 @@ def test_but_a_job_without_the_permission_is_told_which(github, job):
     assert "Resource not accessible by integration" in done.stderr
 
 
+def test_another_refusal_is_told_as_what_it_is(github, job):
+    job.event(pull_request_event(head="mallory/fund"))
+    github.fail(
+        "POST .*comments", answer({"message": "Unable to create comment because issue is locked."}, 403)
+    )
+    job.tells(red())
+    done = job.comment()
+    assert done.exit_code == 4
+    assert "issue is locked" in done.stderr
+    assert "permission" not in done.stderr
+
+
 def test_a_run_of_no_pull_request_has_nothing_to_comment_on(github, job):
     job.event({"ref": "refs/heads/main"})
     job.tells(red())

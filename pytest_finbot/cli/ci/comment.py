@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_finbot.forges.body import Mode
     from pytest_finbot.forges.comment import Told
     from pytest_finbot.forges.event import PullRequestRef
+    from pytest_finbot.forges.http import RefusedError
     from pytest_finbot.reports.report import Report
 
 
@@ -64,19 +65,26 @@ def comment(
                 told = _comment(ref, report, name, cast("Mode", mode), artifact_url, author, environment)
                 tell(told, f"comment on pull request #{ref.number}", environment)
             except RefusedError as error:
-                if error.status not in (403, 404):
+                # Other refusals (a locked conversation, an archived repository) have words of their own.
+                if error.status not in (403, 404) or not _has_no_right(error):
                     raise
                 if not ref.reads_only:
                     raise ForgeError(
                         f"{error}; the job needs permissions: pull-requests: write (and contents: read)"
                     ) from error
                 note(
-                    f"No comment: {ref.reads_only}, and the token of such a run may only read. "
+                    f"No comment: {ref.reads_only}, and the token of such a run may only read"
+                    f" ({error.said}). "
                     "The report is in the step summary; docs/pull-requests.md has a way to comment.",
                     environment,
                 )
         if lost:
             raise ReportError(lost)
+
+
+def _has_no_right(error: RefusedError) -> bool:
+    """What a token without the permission is told; of private repositories, that there is nothing."""
+    return error.status == 404 or "not accessible" in error.said.lower()
 
 
 def _comment(

@@ -41,7 +41,7 @@ def tell(told: Told, what: str, environment: Mapping[str, str]) -> None:
     from pytest_finbot.errors import ForgeError
 
     said = {"none": "no comment is wanted, and there is none"}.get(told.what, told.what)
-    click.echo(shown(f"{what}: {said}") + (f" {told.url}" if told.url else ""))
+    click.echo(shown(f"{what}: {said} {told.url}".rstrip()))
     try:
         append(environment.get("GITHUB_OUTPUT"), assignment("comment-url", told.url))
     except OSError as error:
