@@ -82,8 +82,8 @@ def charts_of(sides: Sides, first: str = "", furthest: str = "") -> RunCharts:
         notes.append(f"The baseline is not drawn, because {sides.why_not_baseline}.")
     if pair is not None and not pair.same_sessions:
         notes.append(
-            f"{len(pair.missing):,} sessions are only in the baseline, {len(pair.added):,} only in this "
-            "result; the divergence and the tables have those of both."
+            f"{_sessions(len(pair.missing))} only in the baseline, {_sessions(len(pair.added))} only in this "
+            "result: the divergence and the tables have those of both."
         )
     both = _Both(now, baseline, pair, rows)
     return RunCharts(
@@ -148,7 +148,7 @@ def _divergence(both: _Both, sides: Sides) -> Chart:
         return Chart("bp", why_not="this result and its baseline have no session in common")
     bp = relative(pair) * 1e4
     broken = int((~np.isfinite(bp)).sum())
-    notes = (f"On {broken:,} sessions NAV is a number on one side only: gaps.",) if broken else ()
+    notes = (f"On {_sessions(broken)} NAV is a number on one side only: gaps.",) if broken else ()
     cells = _cells(bp[both.rows], _signed)
     return Chart(
         "bp",
@@ -168,7 +168,7 @@ def _nav(both: _Both) -> Chart:
         return Chart(chart.kind, chart.curves, table=chart.table, notes=(note,))
     there = found[np.isin(found, both.now.sessions)]
     shown = evenly(np.searchsorted(both.now.sessions, there), MOST_MARKS)
-    notes = [f"Fills differ on {len(found):,} sessions{', marked by triangles' if len(shown) else ''}."]
+    notes = [f"Fills differ on {_sessions(len(found))}{', marked by triangles' if len(shown) else ''}."]
     if len(shown) < len(found):
         notes.append(f"{len(shown):,} of them are marked.")
     marks = Curve("fills differ", both.now.sessions[shown], both.now.nav[shown], 1)
@@ -268,6 +268,10 @@ def _below_peak(nav: FloatArray) -> FloatArray:
     peak = np.fmax.accumulate(nav) if len(nav) else nav
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         return np.where(peak > 0, nav / peak - 1.0, np.nan)
+
+
+def _sessions(number: int) -> str:
+    return f"{number:,} session{'' if number == 1 else 's'}"
 
 
 def _cells(values: FloatArray, words: Callable[[float], str]) -> tuple[str, ...]:
