@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _LINK: Final = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._~/%+=&?#-]*)?")
 _LONGEST_LINK: Final = 500
+_NO_NAME: Final = re.compile(r"[^A-Za-z0-9_.-]")
+_LONGEST_NAME: Final = 120
 
 
 def worth_telling(report: Report, when: When) -> bool:
@@ -34,16 +36,28 @@ def worth_telling(report: Report, when: When) -> bool:
 
 def notification(report: Report, link: str = "") -> tuple[str, str]:
     """Title and text. Nothing is in them that a user can write freely."""
-    title, _, text = render(
-        "notification.txt.j2", {"report": report, "green": report.green, "link": link}
-    ).partition("\n")
+    worst = report.worst
+    facts = {
+        "report": report,
+        "green": report.green,
+        "link": link,
+        "batch_name": _name(report.batch.batch_name),
+        "batch_id": _name(report.batch.batch_id),
+        "worst_run": "" if worst is None else _name(worst.run),
+    }
+    title, _, text = render("notification.txt.j2", facts).partition("\n")
     return title, text.strip("\n")
 
 
 def no_report(name: str, link: str = "") -> tuple[str, str]:
     """As :func:`notification`, of a batch that nothing can be said of; ``name`` is the batch's."""
     text = "It could not be summed up, or nothing of it was run: the gate is shut. Its log says why."
-    return f"{name}: no result", f"{text}\n{link}".strip("\n")
+    return f"{_name(name)}: no result", f"{text}\n{link}".strip("\n")
+
+
+def _name(name: str) -> str:
+    """A name as batch files allow it. Chats make mentions and markup of other signs."""
+    return _NO_NAME.sub("?", name)[:_LONGEST_NAME]
 
 
 def ci_link(environment: Mapping[str, str] = os.environ) -> str:
