@@ -185,7 +185,8 @@ def test_reports_are_uploaded_under_a_name_that_tells_them_apart(green, red):
     [(name, folder)] = red.artifacts.items()
     assert name == "finbot-report-nightly- US"
     files = {path.name for path in (folder / "example").iterdir()}
-    assert {"batch_report.json", "batch_summary.md", "batch_summary.json", "batch_summary.csv"} <= files
+    assert {f"batch_summary.{kind}" for kind in ("csv", "html", "json", "md")} <= files
+    assert {"batch_report.json", "logs"} <= files
 
 
 def test_an_engine_cannot_command_the_runner(harmed):

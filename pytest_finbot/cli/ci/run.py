@@ -76,7 +76,9 @@ def run() -> None:
 def run_session(inputs: RunInputs, folder: Path) -> Left:
     """Run pytest; its reports are copied into ``folder``. Raises OSError where that cannot be written."""
     summary = folder / _SUMMARY
-    arguments = [sys.executable, "-P", "-m", "pytest", *inputs.options(), f"--finbot-summary-json={summary}"]
+    arguments = [sys.executable, "-P", "-m", "pytest", *_formats(), *inputs.options()]
+    # Last: without it nobody would know what became of the session.
+    arguments.append(f"--finbot-summary-json={summary}")
     ended = run_quietly(arguments, _environment(os.environ), stdout())
     given = Left(min(ended.status, 255))
     if ended.cancelled:
@@ -98,6 +100,18 @@ def run_session(inputs: RunInputs, folder: Path) -> Left:
         words = f"pytest ended with status 0, and of {wanted} batch files {len(told)} have a summary"
         return replace(given, status=1, batches=batches, why=words)
     return replace(given, batches=batches)
+
+
+def _formats() -> list[str]:
+    """Reports beside those that every session writes: a page with charts, where the extra for it is there."""
+    from pytest_finbot.errors import MissingDependencyError
+    from pytest_finbot.reports.html.bokeh import check_bokeh
+
+    try:
+        check_bokeh()
+    except MissingDependencyError:
+        return []
+    return ["--finbot-report=html"]
 
 
 def _problems(output: str) -> Iterator[Problem]:
