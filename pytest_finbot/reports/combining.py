@@ -162,7 +162,10 @@ def _problems(shards: Sequence[_Shard]) -> Iterator[str]:
             yield f"{shard.words}: its counts contradict each other"
     dirty = {shard.report.batch.provenance.get(_DIRTY) for shard in shards}
     if len(dirty) > 1:
-        yield "some shards ran with changes that are not committed, others without: other code"
+        yield (
+            "some shards ran with changes that are not committed, others without: nobody knows whether they "
+            "ran the same code"
+        )
     names = Counter(run.run for shard in shards for run in _listed(shard.report))
     twice = [name for name, count in names.items() if count > 1]
     if twice:

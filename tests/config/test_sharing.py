@@ -69,6 +69,11 @@ def test_every_run_is_in_one_share_the_same_on_every_machine(runs, count, order)
     assert shares(shuffled, count) == found
 
 
+def test_equal_runs_are_shared_out_by_name_in_whatever_order_they_stand():
+    runs = [dataclasses.replace(SPEC, name=name) for name in "abcde"]
+    assert shares(runs[::-1], 3) == shares(runs, 3) == {"a": 1, "b": 2, "c": 3, "d": 1, "e": 2}
+
+
 @given(batches(), st.integers(1, 12))
 def test_runs_that_need_each_other_are_together(runs, count):
     found = shares(runs, count)

@@ -100,9 +100,11 @@ def test_reports_that_do_not_belong_together_are_refused(project, three):
     other = json.loads(three[1].read_text())
     other["shards"]["plan"] = "0" * 64
     three[1].write_text(json.dumps(other))
-    status, told = combine(*three)
+    page = project.path / "whole.md"
+    status, told = combine(*three, "--markdown", page)
     assert status == 4
     assert "no shards of one batch: another plan" in told
+    assert page.read_text().startswith("**Not green:** `` output/small.shard-2-of-3/")
     assert combine()[0] == 4
     assert combine(project.path / "nowhere.json")[0] == 4
     assert combine(*three, "-o", three[0])[0] == 4

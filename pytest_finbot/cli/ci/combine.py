@@ -45,7 +45,12 @@ def combine(
                 given.append(GivenReport(short(path), _read(path)))
             except ReportError as error:
                 unreadable.append(str(error))
-        whole = put_together(given, unreadable=unreadable, expect=expect)
+        try:
+            whole = put_together(given, unreadable=unreadable, expect=expect)
+        except ReportError as error:
+            if markdown is not None:  # a summary of the job, or a comment, tells why there is none
+                _write(markdown, f"**Not green:** {_code(str(error))}\n")
+            raise
         if output is not None:
             _write(output, json.dumps(whole.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
         if markdown is not None:
@@ -93,6 +98,12 @@ def _lines(whole: Report) -> list[str]:
     if whole.green and not batch.passes("any"):
         lines.append(f"  not green, and excused by --finbot-fail-on {batch.fail_on}")
     return lines
+
+
+def _code(text: str) -> str:
+    """``text`` as a span of code, in one line: nothing in it is Markdown."""
+    line = "".join(char if char.isprintable() else " " for char in text)[:2_000].replace("`", "'")
+    return f"`` {line} ``"
 
 
 def _forget(outputs: tuple[Path | None, ...], reports: tuple[Path, ...]) -> None:
