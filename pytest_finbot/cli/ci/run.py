@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -130,9 +130,7 @@ def _environment(now: Mapping[str, str]) -> dict[str, str]:
 
 def _batches(summary: Path, artifact: Path, files: Sequence[str]) -> Iterator[LeftBatch]:
     """The session's batches, their reports copied. Raises OSError, ValueError, KeyError, TypeError."""
-    from pytest_finbot.registry.strict_json import decode
-
-    for number, said in enumerate(decode(summary.read_bytes())["batches"]):
+    for number, said in enumerate(_without_runs(summary)["batches"]):
         name = str(said["batch_name"])
         reports = {key: Path(path) for key, path in said["reports"].items()}
         if not reports:
@@ -148,6 +146,15 @@ def _batches(summary: Path, artifact: Path, files: Sequence[str]) -> Iterator[Le
             folder=target.name,
             file=_file_of(source / str(said["source"]), files),
         )
+
+
+def _without_runs(summary: Path) -> Any:
+    """The session's document without its runs, which are most of it. Raises OSError, ValueError."""
+    from pytest_finbot.registry.strict_json import decode
+
+    with summary.open("rb") as file:
+        # A run is a line, and nothing else begins like one.
+        return decode(b"".join(line for line in file if not line.startswith(b'{"run_id":')))
 
 
 def _copy(source: Path, reports: Sequence[Path], target: Path) -> None:
