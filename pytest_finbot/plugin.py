@@ -158,6 +158,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "html: a page with charts, which needs the extra html",
     )
     group.addoption(
+        "--finbot-templates",
+        default=None,
+        metavar="DIR",
+        help="words of reports: templates in DIR come before the shipped ones of the same names",
+    )
+    group.addoption(
         "--finbot-accept",
         nargs="?",
         const="*",
@@ -275,6 +281,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config, args: list[str]) 
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.option.finbot_templates is not None:
+        from pytest_finbot.session.templates_asked import take_templates
+
+        take_templates(config)
     if hasattr(config, "workerinput"):
         payload = config.workerinput.get("finbot")
         if payload is not None:

@@ -53,7 +53,7 @@ _FOUND_LATER: Final = re.compile(
     r"""[@$]                              # mentions, addresses, commits of others; mathematics
     | [#&!~%^] ["\w]                      # issues, merge requests, labels, milestones, epics
     | :// | \bwww\. | \b(?:mailto|xmpp):
-    | :(?!\d\d:)[\w+-]+:                  # emoji, but no time of day
+    | :(?!\d\dZ?\b)[\w+-]+(?: : | \Z)      # emoji, but no time of day; a colon of ours may follow
     | (?-i:\b[A-Z][A-Z0-9]*-\d) | \bgh-\d | \bGHSA- | \bCVE-
     | \b(?=\d*[a-f])[0-9a-f]{7,64}\b      # commits
     | \[\w+: | \[\[                       # GitLab's vulnerabilities and pages

@@ -7,13 +7,17 @@ with ``| `` or ``- ``). No name or message can begin a line like these.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Final
 
+DETAILS: Final = "Each changed run"
 LAST_TO_GO: Final = (
     "Provenance",
     "How to accept",
     "Failed and missing runs",
+    "Gate",
+    "Causes",
     "Counts",
     "Changed runs",
     "Problems of the record",
@@ -22,6 +26,10 @@ LAST_TO_GO: Final = (
 ELSEWHERE: Final = "`batch_summary.csv`, `batch_summary.json` and `batch_report.json`"
 _MOST_NAMED: Final = 12
 _ROW: Final = ("| ", "- ")
+_CUT: Final = "\n---\n\n**Cut to fit.** Not shown: "
+_REST: Final = f". All of it is in {ELSEWHERE}, beside `batch_summary.md`."
+_NOTE: Final = re.compile(re.escape(_CUT) + "(.*)" + re.escape(_REST) + r"\n*\Z")
+"""What an earlier cut of the same page has said."""
 
 
 @dataclass(slots=True)
@@ -39,9 +47,9 @@ class _Section:
 def cut_to_fit(page: str, limit: int, size: int) -> str:
     """``page`` in at most ``limit`` characters and ``size`` bytes in UTF-8, with a note of what was cut.
 
-    First whole sections go, from the bottom up, but for :data:`LAST_TO_GO`; then whole folds; then rows
-    of tables and lists; then the other sections. What stands before the first section stays, unless it is
-    too long by itself. Raises ValueError for less room than 500.
+    First whole sections go, from the bottom up, but for :data:`DETAILS` and :data:`LAST_TO_GO`; then
+    whole folds; then rows of tables and lists; then the other sections. What stands before the first
+    section stays, unless it is too long by itself. Raises ValueError for less room than 500.
     """
     if min(limit, size) < 500:
         raise ValueError(f"there are {limit:,} characters and {size:,} bytes; expected at least 500 of each")
@@ -57,35 +65,31 @@ def _fits(page: str, limit: int, size: int) -> bool:
 class _Cutter:
     def __init__(self, page: str, limit: int, size: int) -> None:
         self._limit, self._size = limit, size
-        self._head, self._sections = _split(page)
+        earlier = _NOTE.search(page)
+        self._earlier = "" if earlier is None else earlier[1]
+        self._head, self._sections = _split(page if earlier is None else page[: earlier.start()])
         self._gone: list[str] = []
         self._folds: dict[str, int] = {}
         self._rows: dict[str, int] = {}
 
     def cut(self) -> str:
-        for section in [one for one in reversed(self._sections) if one.title not in LAST_TO_GO]:
-            if any(kind == "fold" for kind, _ in section.pieces):
-                continue
-            self._drop(section)
-            if self._fits():
-                return self._page()
-        if self._fewer("fold", self._folds):
-            return self._page()
-        for section in [one for one in reversed(self._sections) if one.title not in LAST_TO_GO]:
-            self._drop(section)
-            if self._fits():
-                return self._page()
-        if self._fewer("row", self._rows):
-            return self._page()
-        for section in reversed(list(self._sections)):
-            self._drop(section)
-            if self._fits():
-                return self._page()
-        return self._short()
+        done = (
+            self._drop_all_but(DETAILS, *LAST_TO_GO)
+            or self._fewer("fold", self._folds)
+            or self._drop_all_but(*LAST_TO_GO)
+            or self._fewer("row", self._rows)
+            or self._drop_all_but()
+        )
+        return self._page() if done else self._short()
 
-    def _drop(self, section: _Section) -> None:
-        self._sections.remove(section)
-        self._gone.append(section.title)
+    def _drop_all_but(self, *kept: str) -> bool:
+        """Take whole sections away, from the bottom up, until the page fits; whether it does."""
+        for section in [one for one in reversed(self._sections) if one.title not in kept]:
+            self._sections.remove(section)
+            self._gone.append(section.title)
+            if self._fits():
+                return True
+        return False
 
     def _fewer(self, kind: str, gone: dict[str, int]) -> bool:
         """Take pieces of this kind away, from the bottom up, until the page fits; whether it does."""
@@ -123,7 +127,7 @@ class _Cutter:
 
     def _said(self) -> str:
         """What was cut, and where the rest is."""
-        parts = []
+        parts = [self._earlier] if self._earlier else []
         if self._gone:
             titles = self._gone[::-1]
             named = ", ".join(titles[:_MOST_NAMED]) + (", …" if len(titles) > _MOST_NAMED else "")
@@ -135,13 +139,13 @@ class _Cutter:
                 for title, count in reversed(gone.items())
                 if title not in self._gone
             ]
-        return (
-            f"\n---\n\n**Cut to {self._limit:,} characters.** Not shown: {'; '.join(parts)}. "
-            f"All of it is in {ELSEWHERE}, beside `batch_summary.md`.\n"
-        )
+        if not parts:
+            return ""
+        return f"{_CUT}{'; '.join(parts)}{_REST}\n"
 
     def _short(self) -> str:
         """Only what stands before the sections, whole lines of it, as many as fit."""
+        self._gone.append("the rest of what stands first")
         lines = self._head.splitlines(keepends=True)
         self._head = ""
         low, high = 0, len(lines)

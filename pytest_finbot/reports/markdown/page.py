@@ -34,6 +34,26 @@ _DAY: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 _METRICS: Final = ("sharpe", "max_drawdown", "trades")
 
 
+KNOWN: Final = frozenset(
+    (
+        *(
+            "report",
+            "batch",
+            "gate",
+            "verdicts",
+            "worst",
+            "worst_run",
+            "worst_drawn",
+            "changed",
+            "changed_left",
+        ),
+        *("then_and_now", "ranked_settings", "details", "details_left", "causes", "causes_left", "others"),
+        *("others_left", "accept", "baseline_commits", "say"),
+    )
+)
+"""Names that the page's templates know; ``say`` are the macros of ``batch_words.md.j2``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Drawn:
     """The difference in NAV as a line of blocks, and in words: its days, its least and greatest (bp)."""
