@@ -160,6 +160,7 @@ def test_inputs_become_options_and_an_empty_one_none():
             {"fail_on": "regresion"},
             "input fail-on: 'regresion' is none of any, .*; did you mean 'regression'?",
         ),
+        ({"comment": "on-changes"}, "input comment: 'on-changes' is none of .*; did you mean 'on-change'?"),
         ({"shard": "9/8"}, "input shard: expected NUMBER/OF as in 2/8"),
         ({"shard": "0/8"}, "input shard: expected NUMBER/OF"),
         ({"extra_args": "-k 'x"}, "input extra-args cannot be split into words: No closing quotation"),

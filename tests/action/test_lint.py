@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pytest_finbot.cli.ci.inputs import FAIL_ON
+from pytest_finbot.cli.ci.inputs import COMMENT, FAIL_ON
 from pytest_finbot.cli.ci.outputs import NAMES
 from pytest_finbot.forges.body import MODES
 from pytest_finbot.session.gate import FAIL_ON as FAIL_ON_OF_PYTEST
@@ -152,6 +152,7 @@ def test_the_token_is_given_to_one_step_alone():
 
 def test_inputs_name_what_there_is():
     assert FAIL_ON == FAIL_ON_OF_PYTEST
+    assert COMMENT == MODES
     assert all(mode in SAID["inputs"]["comment"]["description"] for mode in MODES)
     assert all(name in SAID["inputs"]["fail-on"]["description"] for name in FAIL_ON)
 

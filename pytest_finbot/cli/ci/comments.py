@@ -14,7 +14,7 @@ from pytest_finbot.cli.ci.session import Session
 
 @click.command()
 @click.option(
-    "--mode", envvar="FINBOT_COMMENT", default="always", metavar="MODE", help="see finbot ci comment"
+    "--mode", envvar="FINBOT_COMMENT", default="on-change", metavar="MODE", help="see finbot ci comment"
 )
 @click.option("--artifact-url", envvar="FINBOT_ARTIFACT_URL", default="", metavar="URL")
 def comments(mode: str, artifact_url: str) -> None:
@@ -27,7 +27,13 @@ def comments(mode: str, artifact_url: str) -> None:
 
     status = 0
     for name, report in told(Session.read(os.environ)):
-        options = ["--report-name", name, "--mode", mode, "--artifact-url", artifact_url, "--", str(report)]
+        options = [
+            f"--report-name={name}",
+            f"--mode={mode}",
+            f"--artifact-url={artifact_url}",
+            "--",
+            str(report),
+        ]
         try:
             comment.main(options, prog_name="finbot ci comment", standalone_mode=True)
         except SystemExit as ended:

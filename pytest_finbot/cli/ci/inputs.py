@@ -10,6 +10,7 @@ from typing import Final
 from pytest_finbot.errors import ParameterError, did_you_mean
 
 FAIL_ON: Final = ("any", "regression", "error", "all-failed", "never")
+COMMENT: Final = ("always", "on-change", "on-failure", "never")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,11 @@ class RunInputs:
         workers, shard, fail_on = given("WORKERS"), given("SHARD"), given("FAIL_ON")
         if workers not in ("", "auto", "logical") and not workers.isdecimal():
             raise ParameterError(f"input workers: expected a number or 'auto', not {workers!r}")
-        if fail_on and fail_on not in FAIL_ON:
-            raise ParameterError(
-                f"input fail-on: {fail_on!r} is none of {', '.join(FAIL_ON)}{did_you_mean(fail_on, FAIL_ON)}"
-            )
+        for name, said, known in (("fail-on", fail_on, FAIL_ON), ("comment", given("COMMENT"), COMMENT)):
+            if said and said not in known:
+                raise ParameterError(
+                    f"input {name}: {said!r} is none of {', '.join(known)}{did_you_mean(said, known)}"
+                )
         if shard:
             read_shard(shard)
         try:

@@ -32,11 +32,11 @@ _INPUTS: Final = (
     "FINBOT_ARTIFACT_NAME",
     "FINBOT_BASELINE",
     "FINBOT_BATCH",
+    "FINBOT_COMMENT",
     "FINBOT_EXTRA_ARGS",
     "FINBOT_FAIL_ON",
     "FINBOT_REPORT_NAME",
     "FINBOT_SHARD",
-    "FINBOT_TOKEN",
     "FINBOT_WORKERS",
 )
 _PROBLEM: Final = re.compile(r"(?P<file>[^:\0]{1,500}):(?P<line>[0-9]{1,7}): (?P<said>.{1,2000})")
