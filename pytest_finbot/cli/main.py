@@ -23,6 +23,7 @@ _ELSEWHERE: Final = {
     "init": "pytest_finbot.cli.init:init",
     "reconcile": "pytest_finbot.cli.reconcile:reconcile",
     "registry": "pytest_finbot.cli.registry:registry_group",
+    "report": "pytest_finbot.cli.report:report",
     "runs": "pytest_finbot.cli.runs:runs",
     "schema": "pytest_finbot.cli.schema:schema",
     "watch": "pytest_finbot.cli.watch:watch",

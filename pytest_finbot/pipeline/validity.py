@@ -98,7 +98,7 @@ def _with(record: RunRecord, comparison: Comparison | None, said: dict[str, Any]
         status=RunStatus.SUCCESS if error is None else RunStatus.FAILED,
         error=error,
         checks=(
-            *(check for check in record.checks if not _compares(check.name)),
+            *(check for check in record.checks if not compares(check.name)),
             *(comparison.checks if comparison is not None else ()),
         ),
         verdict=None if comparison is None else comparison.verdict,
@@ -107,7 +107,7 @@ def _with(record: RunRecord, comparison: Comparison | None, said: dict[str, Any]
     )
 
 
-def _compares(check: str) -> bool:
+def compares(check: str) -> bool:
     """Whether a check is one of the comparison's: the books' have names of their own."""
     return check in ("sessions", COVERAGE, "metrics", *SERIES_CHECKS) or check.startswith("metrics.")
 

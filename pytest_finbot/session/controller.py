@@ -307,9 +307,13 @@ class Controller:
 
     def failed(self, identifier: str, *, recorded: bool) -> None:
         """Note a failed test. Of ours, those with a record are the gate's to weigh; no others are."""
-        prefix = "".join(identifier.partition("::")[:2])
-        if recorded and any(planned.prefix == prefix for planned in self.planned):
+        if recorded and self.owns(identifier):
             self._recorded_failures += 1
+
+    def owns(self, identifier: str) -> bool:
+        """Whether a node id is that of a run."""
+        prefix = "".join(identifier.partition("::")[:2])
+        return any(planned.prefix == prefix for planned in self.planned)
 
     def finish(self, exitstatus: int, failures: int) -> int:
         """Write the summaries; the session's exit status, never 0 unless the gate is open.

@@ -59,10 +59,10 @@ def finish_batch(
     """Fold the batch, record what only this session knows, write summary and logs into the output folder.
 
     ``session_began`` is the time of its ``begin`` line, ``seconds`` the time since then, ``changes`` what
-    was accepted of it, ``problems`` what went wrong with its recording, ``workers`` how many processes were started
-    to execute runs, where that is known, ``notes`` what is told of them, ``profiled`` whether they
-    were, ``also`` which reports were asked for beside the usual ones. Raises OSError or RegistryError where the summary cannot be written: a session without a
-    summary is not green.
+    was accepted of it, ``problems`` what went wrong with its recording, ``workers`` how many processes
+    were started to execute runs, where that is known, ``notes`` what is told of them, ``profiled``
+    whether they were, ``also`` which reports were asked for beside the usual ones. Raises OSError or
+    RegistryError where the summary cannot be written: a session without a summary is not green.
     """
     began = time.perf_counter()
     manifest = registry.manifest(opened.batch_id)

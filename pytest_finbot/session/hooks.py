@@ -16,6 +16,7 @@ from pytest_finbot.session.items import RECORDED, BatchFile
 from pytest_finbot.session.log_stream import LogStream
 from pytest_finbot.session.max_rss import SAID
 from pytest_finbot.session.notifying import tell_of
+from pytest_finbot.session.progress import ProgressLine
 from pytest_finbot.session.resumed import STALE, WHY
 from pytest_finbot.session.resuming import EarlierResults
 from pytest_finbot.session.summary_json import SessionSummary
@@ -44,6 +45,7 @@ class ControllerPlugin:
         self._no_summary: str | None = None
         self._session: pytest.Session | None = None
         self._notified: list[str] = []
+        self._line: ProgressLine | None = None
 
     # --------------------------------------------------------------------------- begin
 
@@ -62,6 +64,9 @@ class ControllerPlugin:
         self._began = True
         if config.pluginmanager.hasplugin("dsession"):
             self._collection = BatchCollection(config, {})
+            self._line = ProgressLine.asked(config, self._controller.owns)
+            if self._line is not None:
+                config.pluginmanager.register(self._line, "finbot-progress")
             self._controller.forget_specs()
             if stream is not None:
                 self._log_target = stream.target
@@ -100,6 +105,8 @@ class ControllerPlugin:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: Iterable[str]) -> None:
         if self._began:
+            if self._line is not None and not self._expected:
+                self._line.expect(sum(map(self._controller.owns, ids)))
             self._expected = True
             self._controller.expect(ids)
 

@@ -11,12 +11,14 @@ import pytest
 
 from pytest_finbot.contracts import ErrorCategory, ErrorInfo, RunRecord, RunSpec
 from pytest_finbot.errors import RegistryError
+from pytest_finbot.reports.terminal import harmless_text
 from pytest_finbot.session.max_rss import SAID
 from pytest_finbot.session.recording import CancelledError, NotToBeExecutedError, RunRecorder
 from pytest_finbot.session.resumed import STALE, WHY
+from pytest_finbot.session.told import told
 
 RECORDER = pytest.StashKey[RunRecorder]()
-RECORDED = "finbot_status"
+RECORDED = "finbot.status"
 """User property of a test whose run has a durable record."""
 
 
@@ -76,14 +78,10 @@ class RunItem(pytest.Item):
         if recorder.memory is not None and any(said := recorder.memory.take()):
             self.user_properties.append((SAID, list(said)))
         record = recorded.record
-        self.user_properties += [("finbot_run_id", record.run_id), (RECORDED, str(record.status))]
+        self.user_properties.append((RECORDED, str(record.status)))
         if recorded.why is not None:
             self.user_properties.append((WHY, recorded.why))
-        if record.verdict is not None:
-            self.user_properties.append(("finbot_verdict", str(record.verdict)))
-        final_nav = record.metrics.get("final_nav")
-        if final_nav is not None:
-            self.user_properties.append(("finbot_final_nav", str(final_nav)))
+        self.user_properties += told(record)
         if record.error is not None:
             raise RunFailedError(record.error, record)
 
@@ -95,7 +93,7 @@ class RunItem(pytest.Item):
             verbose = self.config.get_verbosity() > 0
             return failure_text(self.nodeid.partition("::")[0], self.spec, excinfo.value, verbose=verbose)
         if isinstance(excinfo.value, RegistryError):
-            return str(excinfo.value)
+            return harmless_text(str(excinfo.value))
         return super().repr_failure(excinfo, *args, **kwargs)
 
 
@@ -109,7 +107,7 @@ def failure_text(file: str, spec: RunSpec, failure: RunFailedError, *, verbose: 
     if error.category is ErrorCategory.REGRESSION and record.comparison is not None:
         from pytest_finbot.reports.moved_run import moved_run_text
 
-        return moved_run_text(record, where=where, batch_file=file, verbose=verbose)
+        return harmless_text(moved_run_text(record, where=where, batch_file=file, verbose=verbose))
     first, *rest = error.message.splitlines() or [""]
     said = first if error.expected else f"{error.type}: {first}"
     lines = [f"{error.category} in {error.phase}: {said}", *(f"  {line}" for line in rest)]
@@ -118,12 +116,4 @@ def failure_text(file: str, spec: RunSpec, failure: RunFailedError, *, verbose: 
     if error.traceback is not None:
         lines += ["", error.traceback.rstrip()]
     lines += ["", f"recorded as {record.run_id}"]
-    return _printable("\n".join(lines))
-
-
-def _printable(text: str) -> str:
-    """``text`` without what moves a terminal's cursor or changes its colours."""
-    return "".join(
-        char if char in "\n\t" or char.isprintable() else char.encode("unicode_escape").decode()
-        for char in text
-    )
+    return harmless_text("\n".join(lines))

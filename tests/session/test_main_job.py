@@ -190,7 +190,7 @@ def test_junit_carries_the_run_and_its_result(project):
     project.batch(TWO_RUNS)
     project.pytest("--junitxml", "report.xml", "-n", "2").assert_outcomes(passed=2)
     text = (project.path / "report.xml").read_text()
-    assert 'name="finbot_final_nav"' in text
+    assert 'name="finbot.final_nav"' in text
     assert 'name="held"' in text
 
 
