@@ -284,3 +284,10 @@ def test_an_installation_that_fails_leaves_a_red_job(tmp_path):
     assert done.steps["Run"].conclusion == done.steps["Report"].conclusion == "skipped"
     assert done.steps["Gate"].conclusion == "failure"
     assert done.outputs["verdict"] == "incomplete"
+
+
+def test_a_job_that_is_cancelled_before_anything_ran_is_red_at_its_gate(tmp_path):
+    done = Job(workspace=tmp_path, temp=tmp_path, inputs={}, cancelled=True).run()
+    assert {name for name, step in done.steps.items() if step.conclusion != "skipped"} == {"Gate"}
+    assert done.steps["Gate"].status == 1
+    assert "it did not begin, or was cut" in done.annotations[0].message

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import signal
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +16,9 @@ from pytest_finbot.cli.ci import quiet
 from pytest_finbot.cli.ci.annotate import MOST, Annotation, shown
 from pytest_finbot.cli.ci.commands import assignment, command
 from pytest_finbot.cli.ci.commands import shown as harmless
+from pytest_finbot.cli.ci.comments import told as told_in_comments
 from pytest_finbot.cli.ci.inputs import RunInputs
-from pytest_finbot.cli.ci.left import Left, LeftBatch
+from pytest_finbot.cli.ci.left import REPORT, Asked, Left, LeftBatch
 from pytest_finbot.cli.ci.session import Session, Told
 from pytest_finbot.cli.ci.summary import LIMIT, pages
 from pytest_finbot.errors import ParameterError, Problem
@@ -202,3 +205,21 @@ def test_a_summary_never_has_more_bytes_than_github_takes(tmp_path):
     # The worst are there with as much as fits, and none is left out in silence.
     assert "# first\n" in text
     assert all(name in text for name in names)
+
+
+def test_each_batch_file_has_a_comment_also_where_nothing_was_run():
+    """Its name is known then as well: a comment that says "green" does not stay above what is broken."""
+    here = Path("artifact")
+    one = Told(LeftBatch("one", "completed", folder="one", file="a/one.yaml"), here / "one", report_of())
+    session = Session(Left(0), "", (one,), Path(), Asked("", ("a/one.yaml",)))
+    assert list(told_in_comments(session)) == [("a/one.yaml", here / "one" / REPORT)]
+
+    named = dataclasses.replace(session, asked=Asked("nightly", ("a/one.yaml",)))
+    assert [name for name, _ in told_in_comments(named)] == ["nightly"]
+    both = dataclasses.replace(session, asked=Asked("nightly", ("a/one.yaml", "two.yaml")))
+    assert list(told_in_comments(both)) == [
+        ("nightly two.yaml", Path("none") / REPORT),
+        ("nightly a/one.yaml", here / "one" / REPORT),
+    ]
+    nothing = Session(None, "it was cut", (), Path(), Asked("", ("two.yaml",)))
+    assert list(told_in_comments(nothing)) == [("two.yaml", Path("none") / REPORT)]
