@@ -10,6 +10,7 @@ and each waits for execnet's first line as `python -c` does that execnet would h
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -28,8 +29,12 @@ OURS = (
     "pytest_finbot.config.yaml_source",
 )
 """What every session with a batch file loads, with the libraries that this needs."""
-FOR_RUNS = ("pyarrow.compute", "pyarrow.csv", "pyarrow.parquet", "pandas")
-"""What a session loads before it executes runs; the last one for strategies of a user's."""
+FOR_RUNS = ("pyarrow.compute", "pyarrow.csv", "pyarrow.parquet", "pandas", "pyarrow.pandas_compat")
+"""What a session loads before it executes runs; the last two for strategies of a user's."""
+FOR_WORKERS = ("xdist.dsession", "xdist.remote", "xdist.workermanage")
+"""What a session with `-n` loads."""
+FOR_REPORTS = ("jinja2",)
+"""What a session loads at its end."""
 
 
 def added() -> list[str]:
@@ -44,7 +49,7 @@ def load() -> None:
     # Within a configuration: pytest warns of plugins that were not loaded by its import hook.
     config = _prepareconfig(["-p", "no:hypothesispytest", "-p", "no:cacheprovider"])
     try:
-        for name in (*OURS, *FOR_RUNS):
+        for name in (*OURS, *FOR_RUNS, *FOR_WORKERS, *FOR_REPORTS):
             importlib.import_module(name)
     finally:
         config._ensure_unconfigure()
@@ -171,6 +176,9 @@ if __name__ == "__main__":
     INSTALLED = [path for path in sys.path[1:] if path not in added()]
     sys.path.pop(0)
     load()
+    # What is loaded stays: pytest's collections of garbage need not walk through it in each fork.
+    gc.collect()
+    gc.freeze()
     answers = socket.socket(fileno=int(sys.argv[1]))
     answers.send(b"ready")
     asked = serve(answers)

@@ -16,8 +16,8 @@ from typing import Final, Literal
 Owner = Literal["project", "installed", "python"]
 
 _INSTALLED: Final = ("site-packages", "dist-packages")
-_KNOWN_DISTRIBUTIONS: Final = {"numpy": ("numpy",), "pandas": ("pandas",)}
-"""Of those that every strategy imports the distribution is known; finding out takes 100 ms."""
+_KNOWN_DISTRIBUTIONS: Final = {"numpy": ("numpy",), "pandas": ("pandas",), "pytest": ("pytest",)}
+"""Of those that every strategy or test imports the distribution is known; finding out takes 100 ms."""
 _OURS: Final = "pytest_finbot"
 
 

@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -37,38 +39,42 @@ RUNS = "- {id: before}\n- {id: slow, strategy: 'ours:waiting'}\n" + "".join(
 
 
 class Session:
-    """A pytest of a user's that is still running."""
+    """A pytest of a user's that is still running; started by the nursery, which then serves no other."""
 
     def __init__(self, project, *options):
         self.project = project
         project.write("ours.py", WAITING)
         project.batch(RUNS)
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--finbot-batch", "finbot.yaml"]
-        self.process = subprocess.Popen(
-            [*command, *options],
-            cwd=project.path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+        self.said = tempfile.TemporaryFile()
+        self.process = project.nursery.popen(
+            [*command, *options], project.path, os.environ, self.said.fileno(), self.said.fileno()
         )
         self.wait_for(lambda: (project.path / "started").exists())
 
     def wait_for(self, happened):
         until = time.monotonic() + 90
         while not happened():
-            assert self.process.poll() is None, self.process.stdout.read()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.02)
+                pytest.fail(self.output())
             assert time.monotonic() < until
-            time.sleep(0.05)
 
     def cancel(self, *, at_once):
         registry = open_registry(self.project.path / ".finbot")
         [batch_id] = registry.batch_ids()
         request_cancel(registry, batch_id, "no longer needed", at_once=at_once)
 
+    def output(self):
+        """What it wrote; it has ended."""
+        with self.said:
+            self.said.seek(0)
+            return self.said.read().decode()
+
     def end(self):
         """Exit status and output."""
-        output, _ = self.process.communicate(timeout=90)
-        return self.process.returncode, output
+        status = self.process.wait(timeout=90)
+        return status, self.output()
 
 
 def check_cancelled(project, reason, *, slow):
@@ -132,7 +138,7 @@ def test_a_closed_terminal_ends_the_session_likewise(project):
 def test_a_batch_that_is_run_cannot_be_gone_on_with_by_another_session(project):
     session = Session(project)
     [folder] = (project.path / ".finbot").glob("batches/*/*/*")
-    second = project.pytest("--finbot-resume", folder.name)
+    second = project.pytest_anew("--finbot-resume", folder.name)
     assert second.ret == pytest.ExitCode.USAGE_ERROR
     second.stderr.fnmatch_lines([f"*batch {folder.name} is being run by another session*"])
     registry = open_registry(project.path / ".finbot")
