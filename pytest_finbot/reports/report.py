@@ -21,6 +21,7 @@ FORMAT: Final = "finbot-report"
 VERSION: Final = 1
 MOST_CHANGED: Final = 200
 MOST_FAILED: Final = 200
+MOST_SHARDS: Final = 1_000
 MOST_OTHERS: Final = 2_000
 """Runs of each kind that are listed one by one; the others are counted, and are in the batch's CSV."""
 
@@ -254,9 +255,15 @@ class ShardFacts:
     present: tuple[int, ...]
     runs: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for more shards than there can be: a stranger's count is gone through."""
+        if not 1 <= self.count <= MOST_SHARDS:
+            raise ValueError(f"there are {self.count:,} shards; expected 1 to {MOST_SHARDS:,}")
+
     @property
     def missing(self) -> tuple[int, ...]:
-        return tuple(number for number in range(1, self.count + 1) if number not in self.present)
+        present = frozenset(self.present)
+        return tuple(number for number in range(1, self.count + 1) if number not in present)
 
     @property
     def words(self) -> str:

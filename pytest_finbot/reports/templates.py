@@ -182,29 +182,27 @@ def _compiled() -> BytecodeCache:
 def render(template: str, facts: Mapping[str, Any]) -> str:
     """The words of ``template`` for these facts.
 
-    An unknown name in a template is an error. Raises ReportError where there are templates of the user's
-    own and one of them cannot be rendered.
+    An unknown name in a template is an error. Raises ReportError, naming file and line, for what cannot
+    be rendered: a template of the user's own, or a report that a stranger sent.
     """
-    if _own is None:
-        return _environment().get_template(template).render(facts)
     from jinja2 import TemplateError
 
     try:
         return _environment().get_template(template).render(facts)
     except (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ReportError(f"{_place(error, _own)}: {type(error).__name__}: {error}") from error
+        raise ReportError(f"{_place(error)}: {type(error).__name__}: {error}") from error
     except (RecursionError, OSError) as error:
-        raise ReportError(f"{_own}: {template} cannot be rendered: {error}") from error
+        raise ReportError(f"{template} cannot be rendered: {error}") from error
 
 
-def _place(error: BaseException, folder: Path) -> str:
+def _place(error: BaseException) -> str:
     """The innermost line of a template that ``error`` comes from."""
     lines = [
         (frame.filename, frame.lineno)
         for frame in traceback.extract_tb(error.__traceback__)
         if frame.filename.endswith(".j2")
     ]
-    return f"{lines[-1][0]}:{lines[-1][1]}" if lines else str(folder)
+    return f"{lines[-1][0]}:{lines[-1][1]}" if lines else "a template"
 
 
 def source_of(template: str) -> str:

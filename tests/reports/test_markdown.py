@@ -159,6 +159,36 @@ def test_a_report_that_is_hostile_in_every_word_has_the_form_of_any_other(said: 
         ) >= sum(cell.count("calm") for table in BENIGN.tables for row in table for cell in row)
 
 
+def extreme(value: Any, number: float) -> Any:
+    """``value`` with ``number`` for every float in it, and for each whole number one of that sign."""
+    if isinstance(value, float):
+        return number
+    if isinstance(value, int) and not isinstance(value, bool):
+        return min(int(number), 2**63)
+    if dataclasses.is_dataclass(value) and not isinstance(value, (type, ShardFacts)):
+        fields = (one for one in dataclasses.fields(value) if one.init)
+        return dataclasses.replace(
+            value, **{one.name: extreme(getattr(value, one.name), number) for one in fields}
+        )
+    if isinstance(value, Mapping):
+        return {key: extreme(child, number) for key, child in value.items()}
+    if isinstance(value, tuple):
+        return tuple(extreme(child, number) for child in value)
+    return value
+
+
+@pytest.mark.parametrize("number", [1e308, -1e308, 5e-324, -0.0])
+def test_numbers_that_nobody_has_are_shown_all_the_same(number: float) -> None:
+    page = markdown_report(extreme(rich(), number))
+    assert len(page) <= LIMIT
+    assert Rendered(page).found_later() == []
+    odd = {"trades": ["x"], "sharpe": "</td>@team", "max_drawdown": True, "final_nav": 10**30}
+    report = rich()
+    run = dataclasses.replace(report.changed[0], metrics=odd)
+    page = markdown_report(dataclasses.replace(report, changed=(run,)))
+    assert set(Rendered(page).tags) - {f"/{tag}" for tag in OURS} <= OURS
+
+
 def test_the_page_says_what_matters_first() -> None:
     page = markdown_report(rich())
     titles = re.findall(r"^## (.*)$", page, re.MULTILINE)
@@ -205,6 +235,10 @@ def test_the_page_says_what_matters_first() -> None:
 def test_the_verdict_is_never_better_than_the_batch(changes: dict[str, Any], said: str) -> None:
     report = report_of(facts=dataclasses.replace(FINE, **changes))
     assert f"**{said}**" in markdown_report(report)
+    part = dataclasses.replace(report, shards=ShardFacts(3, "plan", (1, 3)))
+    if batch_is_there := report.batch.expected:
+        assert "Shard 2 of 3 is missing." in markdown_report(part)
+    assert batch_is_there or "nothing is proven" in markdown_report(part)
     assert ("All 3" in said) is (report.verdict in ("passed", "not_gated"))
 
 
@@ -299,8 +333,16 @@ def test_a_page_is_never_too_long_and_says_what_it_lacks(huge: Report, limit: in
         assert len({len(row) for row in table}) == 1
     if limit == LIMIT:
         assert "Not shown: the sections " in page
-        assert "Each changed run" in page
         assert "## How to accept" in page
+
+
+def test_of_the_folds_those_of_the_furthest_runs_stay() -> None:
+    page = markdown_report(report_of(*(moved(f"moved_{n}", 1000.0 - n) for n in range(25))), limit=20_000)
+    assert re.search(r"Not shown: \d+ folded parts of Each changed run\.", page)
+    kept = re.findall("<summary><code>moved&#95;([0-9]+)", page)
+    assert 3 < len(kept) < 25
+    assert kept == [str(number) for number in range(len(kept))]
+    assert "\n## Provenance\n" in page
 
 
 @settings(max_examples=30, deadline=None)

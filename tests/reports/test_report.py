@@ -195,6 +195,7 @@ def test_configurations_of_one_study_are_ranked_with_what_differs() -> None:
         ({"made_by": "x" * 30_000}, "30,000 characters"),
         ({"others": [{"run": "a", "run_id": "b", "status": "success", "onclick": "x"}]}, "onclick"),
         ({"others": [{}] * 6_000}, "6,000 entries"),
+        ({"shards": {"count": 2**62, "plan": "x", "present": [1]}}, "shards"),
     ],
 )
 def test_a_strangers_report_is_refused_with_the_reason(change: dict[str, Any], said: str) -> None:
