@@ -139,8 +139,8 @@ def plain(text: Any) -> str:
         return code(line)
     line = re.sub(r"([\\`*_{}\[\]!|~])", r"\\\1", line).replace("&", "&amp;")
     line = line.replace("<", "&lt;").replace(">", "&gt;")
-    # At the beginning of a line: lists, headings, rules.
-    return re.sub(r"^(\d{1,9})(?=[.)](?:\s|$))|^(?=[-+](?:\s|$)|#|::|[-=]+$|---)", r"\1\\", line)
+    # At the beginning of a line: lists, headings, rules, commands (`/close`) to GitLab and to bots.
+    return re.sub(r"^(\d{1,9})(?=[.)](?:\s|$))|^(?=[-+](?:\s|$)|[#/]|::|[-=]+$|---)", r"\1\\", line)
 
 
 def code(text: Any) -> str:

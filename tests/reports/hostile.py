@@ -30,6 +30,7 @@ _TOLD: Final = (
     "mail me@example.org",
     "#123 GH-1 owner/repo#1",
     "owner/repo@da39a3ee5e6b4b0d3255bfef95601890afd80709 da39a3ee5e6b4b0d3255bfef95601890afd80709",
+    "/close\n/merge",
     "!12 %3 ~label &4 $56 ^7 [vulnerability:1]",
 )
 _LINKED: Final = (

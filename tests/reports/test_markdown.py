@@ -145,6 +145,7 @@ BENIGN = Rendered(markdown_report(replaced(rich(), "calm")))
 def test_a_report_that_is_hostile_in_every_word_has_the_form_of_any_other(said: str) -> None:
     page = Rendered(markdown_report(replaced(rich(said), said), limit=10**7, size=10**7))
     assert page.skeleton == BENIGN.skeleton
+    assert not re.search(r"^\s*/", page.page, re.MULTILINE)  # a command to GitLab, or to a bot
     assert [[len(row) for row in table] for table in page.tables] == [
         [len(row) for row in table] for table in BENIGN.tables
     ]
