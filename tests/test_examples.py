@@ -6,9 +6,9 @@ import csv
 import json
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,14 +27,9 @@ OWN = {
 """What says when and where a run was executed, not what it came to."""
 
 
-def run(folder: Path, batch: str, *options: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--finbot-batch", batch, *options],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def run(nursery: Any, folder: Path, batch: str, *options: str) -> None:
+    plain = ("-q", "-p", "no:cacheprovider")
+    done = nursery.run([sys.executable, "-m", "pytest", *plain, "--finbot-batch", batch, *options], folder)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -64,13 +59,13 @@ def results(output: Path) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
+def both(nursery: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
     """Results of the main example without workers and with two."""
     found = {}
     for workers in ("0", "2"):
         folder = tmp_path_factory.mktemp(f"workers{workers}")
         shutil.copytree(EXAMPLES, folder / "examples", ignore=shutil.ignore_patterns("output"))
-        run(folder, "examples/finbot.yaml", "-n", workers)
+        run(nursery, folder, "examples/finbot.yaml", "-n", workers)
         found[workers] = results(folder / "examples" / "output" / "example")
     return found
 
@@ -101,9 +96,9 @@ def test_raw_and_adjusted_closes_end_elsewhere_and_the_fingerprint_says_so(both)
     assert adjusted["fingerprint"]["data"]["field"] == "adj_close"
 
 
-def test_a_batch_file_in_the_older_form_runs_as_it_stands(tmp_path):
+def test_a_batch_file_in_the_older_form_runs_as_it_stands(nursery, tmp_path):
     shutil.copytree(EXAMPLES / "older_form", tmp_path / "older", ignore=shutil.ignore_patterns("output"))
-    run(tmp_path, "older/finbot_older_form.yaml", "-n", "2")
+    run(nursery, tmp_path, "older/finbot_older_form.yaml", "-n", "2")
     output = tmp_path / "older" / "output" / "batch_backtests" / "ai_tech_core_vs_mlalpha_2025"
     found = results(output)
     assert [row["run"] for row in found["csv"]] == ["core_2015_2020", "core_ml_2015_2020"]

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,29 +16,22 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(nursery, tmp_path_factory):
     """Where the example was run, with two workers."""
     folder = tmp_path_factory.mktemp("data")
     for part in ("finbot_data.yaml", "data"):
         source = EXAMPLES / part
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / part)
     (folder / "pytest.ini").write_text("[pytest]\n")
-    done = finbot(
-        folder, "pytest", "-q", "-p", "no:cacheprovider", "--finbot-batch", "finbot_data.yaml", "-n", "2"
-    )
+    plain = ("-q", "-p", "no:cacheprovider")
+    done = finbot(nursery, folder, "pytest", *plain, "--finbot-batch", "finbot_data.yaml", "-n", "2")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 
-def finbot(folder, module, *words):
-    return subprocess.run(
-        [sys.executable, "-m", module, *words],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "FINBOT_CACHE_DIR": str(folder / "cache")},
-    )
+def finbot(nursery, folder, module, *words):
+    environment = {**os.environ, "FINBOT_CACHE_DIR": str(folder / "cache")}
+    return nursery.run([sys.executable, "-m", module, *words], folder, environment)
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +79,10 @@ def test_the_out_of_sample_nav_links_what_each_year_earned(folder, runs):
     assert float(rows[-1]["nav"]) == pytest.approx(100_000 * earned, rel=1e-12)
 
 
-def test_prices_and_books_are_clean(folder):
-    check = finbot(folder, "pytest_finbot.cli.main", "data", "check", "finbot_data.yaml")
+def test_prices_and_books_are_clean(nursery, folder):
+    check = finbot(nursery, folder, "pytest_finbot.cli.main", "data", "check", "finbot_data.yaml")
     assert check.returncode == 0, check.stdout + check.stderr
     assert check.stdout.endswith("0 errors, 0 odd\n")
-    books = finbot(folder, "pytest_finbot.cli.main", "reconcile", "last")
+    books = finbot(nursery, folder, "pytest_finbot.cli.main", "reconcile", "last")
     assert books.returncode == 0, books.stdout + books.stderr
     assert ": 15 clean\n" in books.stdout

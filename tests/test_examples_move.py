@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,26 +26,18 @@ def examples(tmp_path: Path) -> Path:
 
 
 def run(
-    examples: Path, *options: str, path: Path | None = None
+    nursery: Any, examples: Path, *options: str, path: Path | None = None
 ) -> tuple[int, str, dict[str, dict[str, str]]]:
     """Exit status, output, and the summary's rows by run."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-p",
-            "no:cacheprovider",
-            "--finbot-batch",
-            "examples/finbot.yaml",
-            *options,
-        ],
-        cwd=examples.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **({"PYTHONPATH": str(path)} if path is not None else {})},
-    )
+    plain = ("-p", "no:cacheprovider")
+    command = [sys.executable, "-m", "pytest", *plain, "--finbot-batch", "examples/finbot.yaml", *options]
+    if path is None:
+        done = nursery.run(command, examples.parent)
+    else:  # a package of ours of its own, which a fork would have loaded from elsewhere
+        environment = {**os.environ, "PYTHONPATH": str(path)}
+        done = subprocess.run(
+            command, cwd=examples.parent, env=environment, capture_output=True, text=True, check=False
+        )
     with (examples / "output" / "example" / "batch_summary.csv").open(newline="") as file:
         return done.returncode, done.stdout, {row["run"]: row for row in csv.DictReader(file)}
 
@@ -54,13 +47,13 @@ def moved(rows: dict[str, dict[str, str]]) -> set[str]:
     return {name for name, row in rows.items() if row["verdict"] == "moved"}
 
 
-def test_one_changed_price_is_told_by_symbol_and_year_in_every_run_that_held_it(examples):
+def test_one_changed_price_is_told_by_symbol_and_year_in_every_run_that_held_it(nursery, examples):
     path = examples / "data" / "prices.csv.gz"
     text = gzip.decompress(path.read_bytes()).decode()
     before = "2018-06-14,45.586,26.273,101.605,78.863,176.883,107.153,92.36,37.262,"
     assert before in text
     path.write_bytes(gzip.compress(text.replace(before, before.replace("37.262", "37.362")).encode()))
-    status, said, rows = run(examples, "-n", "2")
+    status, said, rows = run(nursery, examples, "-n", "2")
     assert status == 1
     held = moved(rows)
     assert {"equal_weight_monthly", "equal_weight_hold", "whole_shares", "risk_parity_2018_2022"} <= held
@@ -84,7 +77,7 @@ def test_one_changed_price_is_told_by_symbol_and_year_in_every_run_that_held_it(
     assert "KO  market value" in said
 
 
-def test_half_a_built_in_strategys_size_moves_every_run_of_it_and_no_other(examples, tmp_path):
+def test_half_a_built_in_strategys_size_moves_every_run_of_it_and_no_other(nursery, examples, tmp_path):
     shutil.copytree(
         ROOT / "pytest_finbot", tmp_path / "pytest_finbot", ignore=shutil.ignore_patterns("__pycache__")
     )
@@ -93,7 +86,7 @@ def test_half_a_built_in_strategys_size_moves_every_run_of_it_and_no_other(examp
     text = module.read_text()
     assert text.count("inverse / inverse.sum(") == 1
     module.write_text(text.replace("inverse / inverse.sum(", "0.5 * inverse / inverse.sum("))
-    status, said, rows = run(examples, "-n", "2", path=tmp_path)
+    status, said, rows = run(nursery, examples, "-n", "2", path=tmp_path)
     assert status == 1
     assert moved(rows) == {"risk_parity_2010_2014", "risk_parity_2014_2018", "risk_parity_2018_2022"}
     for name in moved(rows):
@@ -105,14 +98,14 @@ def test_half_a_built_in_strategys_size_moves_every_run_of_it_and_no_other(examp
     assert "first fill that differs, number 1:" in said
 
 
-def test_a_parameter_is_told_with_both_values(examples):
+def test_a_parameter_is_told_with_both_values(nursery, examples):
     path = examples / "finbot.yaml"
     text = path.read_text()
     assert text.count("params: {fast: 50, slow: 200}, tags: [core]") == 1
     path.write_text(
         text.replace("params: {fast: 50, slow: 200}, tags", "params: {fast: 49, slow: 200}, tags")
     )
-    status, said, rows = run(examples, "-n", "0")
+    status, said, rows = run(nursery, examples, "-n", "0")
     assert status == 1
     assert moved(rows) == {"sma_aapl_close"}
     assert rows["sma_aapl_close"]["causes"].startswith("config changed: params.fast 50 → 49")

@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -31,7 +30,7 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def pytest_in(folder, *options):
+def pytest_in(nursery, folder, *options):
     command = [
         sys.executable,
         "-m",
@@ -43,7 +42,7 @@ def pytest_in(folder, *options):
         "-W",
         "error",
     ]
-    done = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True, check=False)
+    done = nursery.run([*command, *options], folder)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -53,28 +52,28 @@ def test_it_is_short():
     assert len(shown["my_engine.py"].splitlines()) < MOST_LINES
 
 
-def test_its_batch_runs(project):
-    status, said = pytest_in(project, "--finbot-batch", "finbot.yaml")
+def test_its_batch_runs(nursery, project):
+    status, said = pytest_in(nursery, project, "--finbot-batch", "finbot.yaml")
     assert status == 0, said
     assert "own_engine: 2 of 2 runs succeeded: completed" in said
 
 
-def test_it_conforms_but_for_the_exception_that_it_declares(project):
-    status, said = pytest_in(project, "-ra", "test_my_engine.py")
+def test_it_conforms_but_for_the_exception_that_it_declares(nursery, project):
+    status, said = pytest_in(nursery, project, "-ra", "test_my_engine.py")
     assert status == 0, said
     assert "1 xfailed" in said
     assert "skipped" not in said
     assert re.search(r"XFAIL .*::test_capital_scaling - units are whole, so sizes do not scale", said)
 
 
-def test_a_mistake_in_it_is_found(project):
+def test_a_mistake_in_it_is_found(nursery, project):
     engine = project / "my_engine.py"
     text = engine.read_text(encoding="utf-8")
     price = "market.close[decisions.fill_rows]"
     assert price in text
     ahead = text.replace(price, "market.close[np.minimum(decisions.fill_rows + 1, len(market.close) - 1)]")
     engine.write_text(ahead, encoding="utf-8")
-    status, said = pytest_in(project, "-ra", "test_my_engine.py")
+    status, said = pytest_in(nursery, project, "-ra", "test_my_engine.py")
     assert status == 1, said
     for point in ("test_data_cut", "test_prices_scrambled", "test_fill_timing"):
         assert f"FAILED test_my_engine.py::TestMyEngine::{point}" in said

@@ -46,7 +46,7 @@ class Session:
         project.write("ours.py", WAITING)
         project.batch(RUNS)
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--finbot-batch", "finbot.yaml"]
-        self.said = tempfile.TemporaryFile()
+        self.said = tempfile.TemporaryFile()  # noqa: SIM115 - read and closed in output()
         self.process = project.nursery.popen(
             [*command, *options], project.path, os.environ, self.said.fileno(), self.said.fileno()
         )

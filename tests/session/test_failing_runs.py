@@ -1,9 +1,10 @@
 """Runs that go wrong: each is told and recorded, and none harms its neighbours."""
 
 import json
+import os
 import signal
-import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -266,31 +267,19 @@ def test_an_interrupt_while_a_run_sleeps_keeps_what_ended(project, workers):
         """,
     )
     project.batch(NEIGHBOURS)
-    process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "pytest",
-            "--finbot-batch",
-            "finbot.yaml",
-            "-n",
-            workers,
-            "-p",
-            "no:cacheprovider",
-        ],
-        cwd=project.path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 60
-    while not (project.path / "asleep").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == pytest.ExitCode.INTERRUPTED, said
+    command = [sys.executable, "-m", "pytest", "--finbot-batch", "finbot.yaml", "-n", workers]
+    with tempfile.TemporaryFile() as said:
+        process = project.nursery.popen(
+            [*command, "-p", "no:cacheprovider"], project.path, os.environ, said.fileno(), said.fileno()
+        )
+        deadline = time.monotonic() + 60
+        while not (project.path / "asleep").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        os.kill(process.pid, signal.SIGINT)
+        status = process.wait(timeout=60)
+        said.seek(0)
+        assert status == pytest.ExitCode.INTERRUPTED, said.read().decode()
     summary = project.summary()
     assert summary["status"] == "cancelled"
     runs = {run["name"]: run for run in summary["runs"]}
