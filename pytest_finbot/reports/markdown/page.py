@@ -12,8 +12,6 @@ from pytest_finbot.baselines.metrics import PREFIX
 from pytest_finbot.reports.report import (
     ComparisonFact,
     CurveFact,
-    RankedRun,
-    Ranking,
     Report,
     RunFacts,
     ToldCheck,
@@ -47,7 +45,7 @@ KNOWN: Final = frozenset(
             "changed",
             "changed_left",
         ),
-        *("then_and_now", "ranked_settings", "details", "details_left", "causes", "causes_left", "others"),
+        *("then_and_now", "details", "details_left", "causes", "causes_left", "others"),
         *("others_left", "accept", "baseline_commits", "say"),
     )
 )
@@ -114,7 +112,6 @@ def page_facts(report: Report) -> dict[str, Any]:
         "changed": report.changed[:MOST_CHANGED],
         "changed_left": max(len(report.changed) - MOST_CHANGED, 0) + report.changed_not_listed,
         "then_and_now": _then_and_now,
-        "ranked_settings": _ranked_settings,
         "details": details,
         "details_left": max(len(compared) - MOST_DETAILED, 0),
         "causes": causes[:MOST_CAUSES],
@@ -179,16 +176,6 @@ def _then_and_now(run: RunFacts) -> list[tuple[str, Value, Value]]:
     """Sharpe ratio, drawdown and number of trades: of the baseline, where it is known, and now."""
     before: Mapping[str, Value] = {} if run.comparison is None else run.comparison.baseline_metrics
     return [(name, before.get(name), run.metrics.get(name)) for name in _METRICS]
-
-
-def _ranked_settings(ranking: Ranking, ranked: RankedRun) -> dict[str, str]:
-    """The settings of a run that are not the same in all that its ranking shows."""
-    shown = (*ranking.best, *ranking.worst)
-    return {
-        key: value
-        for key, value in ranked.settings.items()
-        if any(other.settings.get(key) != value for other in shown)
-    }
 
 
 def _causes(runs: Sequence[RunFacts]) -> list[SharedCause]:
