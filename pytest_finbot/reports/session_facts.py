@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_finbot.errors import RegistryError
@@ -107,5 +108,8 @@ def gate_known_from(manifest: Mapping[str, Any], fold: BatchFold) -> GateFacts |
     folder, batch = manifest.get("baseline"), manifest.get("baseline_batch")
     if not folder and not batch and not fold.verdicts:
         return None
-    source = f"batch:{batch}" if batch else str(folder or "baselines that are not recorded")
+    source = f"batch:{batch}" if batch else "baselines that are not recorded"
+    if not batch and folder:
+        path, root = PurePath(str(folder)), str(manifest.get("root") or "")
+        source = (path.relative_to(root) if root and path.is_relative_to(root) else path).as_posix()
     return GateFacts(source=source, fail_on="any", verdicts={})

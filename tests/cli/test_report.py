@@ -180,6 +180,7 @@ def test_a_controller_that_is_killed_leaves_a_report_that_says_what_is_missing(t
     asked = folder.finbot("report", "last")
     assert asked.status == 1
     assert "problem: the session that ran it did not end: missing baselines and expired waivers" in asked.out
+    assert "  Compared with baselines/small: 1 new." in asked.out
     for run_name in ("slow", "later"):
         assert any(line.split()[:3] == [run_name, "not", "run:"] for line in asked.out.splitlines()), (
             asked.out

@@ -139,8 +139,9 @@ def test_below_a_line_of_v_that_is_wider_than_the_terminal(terminal):
     hear(made, report(), lambda: made._writer.write(long))
     hear(made, report(), lambda: made._writer.write(f"\n{long}"))
     made._take_away()
+    made._writer.write("!")
     rows = [row for row in screen(terminal.getvalue(), width) if row]
-    assert rows == [long[:width], long[width:], long[:width], long[width:]]
+    assert rows == [long[:width], long[width:], long[:width], f"{long[width:]}!"]
 
 
 # ---------------------------------------------------------------------------- real sessions
