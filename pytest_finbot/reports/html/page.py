@@ -112,7 +112,6 @@ def _page(
             "title": report.verdict.replace("_", " "),
             "titles": TITLES,
             "counts": _counts(report),
-            "ranked_settings": facts["ranked_settings"],
             "side": _side,
             "policy": policy(running, nonce),
             "nonce": nonce,
