@@ -17,20 +17,10 @@ _ADDRESS: Final = re.compile(r"https?://[A-Za-z0-9._~:/?#\[\]@!$&'*+,;=%-]{1,500
 
 
 def wanted(report: Report, mode: Mode) -> bool:
-    """Whether a comment is made where there is none.
+    """Whether a comment is made where there is none, by the rule of notifications."""
+    from pytest_finbot.reports.notification import worth_telling
 
-    ``on-change``: there is anything but identical results. ``on-failure``: the gate is shut, or would
-    be if anything were to shut it.
-    """
-    if mode in ("always", "never"):
-        return mode == "always"
-    if mode == "on-failure":
-        return not report.green or report.verdict in ("incomplete", "failed", "changed")
-    verdicts = {} if report.batch.gate is None else report.batch.gate.verdicts
-    others = [name for name, number in verdicts.items() if number and name != "identical"]
-    return (
-        report.verdict != "passed" or bool(others) or bool(report.missing or report.changed or report.failed)
-    )
+    return mode != "never" and worth_telling(report, mode)
 
 
 def body_of(

@@ -31,8 +31,9 @@ def sparkline(values: Sequence[float | None], width: int | None = None) -> str:
 
 
 def _block(value: float, low: float, high: float) -> str:
-    if low == high:
-        return BLOCKS[len(BLOCKS) // 2 - 1]
     # Halved first: the span of the largest numbers is more than a float can hold.
-    height = (value / 2 - low / 2) / (high / 2 - low / 2)
+    span = high / 2 - low / 2
+    if not span:  # of the smallest, half is nothing
+        return BLOCKS[len(BLOCKS) // 2 - 1]
+    height = (value / 2 - low / 2) / span
     return BLOCKS[min(int(height * len(BLOCKS)), len(BLOCKS) - 1)] if height == height else BLOCKS[0]

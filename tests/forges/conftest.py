@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from pytest_httpserver import HTTPServer
 
 from pytest_finbot.cli.main import main
+from pytest_finbot.errors import ReportError
 from pytest_finbot.forges import http
 from tests.forges.fakes import GITHUB_TOKEN, GITLAB_TOKEN, FakeGitHub, FakeGitLab
 from tests.reports.test_report import FINE, GATE, moved, report_of
@@ -133,6 +134,16 @@ def gitlab(server, job):
         FINBOT_GITLAB_TOKEN=GITLAB_TOKEN,
     )
     return fake
+
+
+@pytest.fixture
+def unrendered(monkeypatch):
+    """No report can be rendered, whatever is in it."""
+
+    def fail(report, **limits):
+        raise ReportError("batch.md.j2:1: nothing to count")
+
+    monkeypatch.setattr("pytest_finbot.reports.markdown.markdown_report", fail)
 
 
 def green():

@@ -122,6 +122,15 @@ def test_without_a_report_the_comment_does_not_stay_green(github, job):
     assert job.comment().exit_code == 4
 
 
+def test_nor_where_the_report_cannot_be_rendered(github, job, unrendered):
+    github.comment("<!-- pytest-finbot: core -->\n\n**All is well.**", author=BOT)
+    job.tells(green())
+    done = job.comment("--report-name", "core")
+    assert done.exit_code == 4
+    assert "nothing to count" in done.stderr
+    assert "**No result.**" in github.bodies[0]
+
+
 def test_a_fork_that_may_not_comment_is_no_error(github, job):
     job.event(pull_request_event(head="mallory/fund"))
     github.fail("POST .*comments", answer(READ_ONLY, 403))

@@ -72,6 +72,12 @@ def test_without_a_report_the_note_does_not_stay_green(gitlab, job):
     assert "**No result.**" in gitlab.bodies[0]
 
 
+def test_nor_where_the_report_cannot_be_rendered(gitlab, job, unrendered):
+    job.tells(green())
+    assert job.ci("gitlab", job.report, "--report-name", "core").exit_code == 4
+    assert "**No result.**" in gitlab.bodies[0]
+
+
 @pytest.mark.parametrize("number", ["x", "5/../6", "-1", "٣", "9" * 30])
 def test_a_number_that_is_none_is_not_asked_for(gitlab, job, number):
     job.set(CI_MERGE_REQUEST_IID=number)

@@ -200,6 +200,14 @@ def test_what_was_told_of_an_earlier_commit_does_not_stay(github, job, publish):
     assert body.startswith(f"{MARK}\n\nCommit `{SHA}` of `{FORK}`.\n\n**No result.**")
 
 
+def test_nor_does_it_where_the_report_cannot_be_rendered(github, publish, unrendered):
+    github.comment(f"{MARK}\n\n**All is well.**", author=BOT)
+    done = publish()
+    assert done.exit_code == 4
+    assert "the report cannot be rendered: batch.md.j2:1: nothing to count" in done.stderr
+    assert "**No result.**" in github.bodies[0]
+
+
 def test_a_branch_of_our_own_is_no_fork(github, job, publish):
     job.event(run_event(head_repository={"full_name": "us/fund"}))
     github.pulls = [pull(7, head="us/fund")]

@@ -243,6 +243,14 @@ def test_the_verdict_is_never_better_than_the_batch(changes: dict[str, Any], sai
     assert ("All 3" in said) is (report.verdict in ("passed", "not_gated"))
 
 
+def test_fewer_parts_in_sample_than_out_of_it_are_shown_as_far_as_they_go() -> None:
+    part = StitchedPart("a", "2020-01-01", "2020-01-09", 7, {"sharpe": 1.25})
+    for before in ((part,), (None, part)):
+        whole = StitchedFacts("whole", "out_of_sample", (part, part), in_sample=before)
+        page = markdown_report(report_of(facts=dataclasses.replace(FINE, stitched=(whole,))))
+        assert page.count("| `a` | – | – | 1.250 | 1.250 |") == 1
+
+
 def test_a_command_that_people_copy_holds_nothing_but_plain_names() -> None:
     one = report_of(moved("calm", 1.0), facts=dataclasses.replace(FINE, file="sub/finbot.yaml"))
     assert "pytest --finbot-batch sub/finbot.yaml --finbot-accept='calm' " in markdown_report(one)

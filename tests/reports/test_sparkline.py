@@ -24,6 +24,7 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
         ([math.nan, 1, math.inf, 2], " ▁ █"),
         ([-1.7e308, 0, 1.7e308], "▁▅█"),
         ([1e-320, 2e-320], "▁█"),
+        ([0.0, 5e-324], "▄▄"),
     ],
 )
 def test_the_least_is_low_the_greatest_high_and_what_is_missing_a_gap(values, drawn):

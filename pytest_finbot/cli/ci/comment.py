@@ -96,6 +96,7 @@ def _comment(
     author: str,
     environment: Mapping[str, str],
 ) -> Told:
+    from pytest_finbot.errors import FinbotError
     from pytest_finbot.forges.body import body_of, links, no_report, wanted
     from pytest_finbot.forges.comment import marker, upsert
     from pytest_finbot.forges.github import LONGEST_COMMENT, PullRequest, checked_repository, github_client
@@ -112,7 +113,12 @@ def _comment(
     below = links(whole_report=artifact_url.strip(), log_of_the_run=_run_url(repository, environment))
     if report is None:
         return upsert(thread, mark, no_report(mark, below=below), wanted=mode != "never")
-    body = body_of(report, mark, limit=LONGEST_COMMENT, below=below)
+    try:
+        body = body_of(report, mark, limit=LONGEST_COMMENT, below=below)
+    except FinbotError:
+        # It cannot be told; what an earlier comment says is out of date all the same.
+        upsert(thread, mark, no_report(mark, below=below), wanted=mode != "never")
+        raise
     return upsert(thread, mark, body, wanted=wanted(report, mode))
 
 

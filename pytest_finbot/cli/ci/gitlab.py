@@ -26,7 +26,7 @@ def gitlab(report_json: Path, report_name: str, mode: str) -> None:
     Where a fork's pipeline has no token, this is said and the exit status is 0. Where there is no
     report, the note says so and the exit status is 4.
     """
-    from pytest_finbot.errors import ForgeError, ReportError
+    from pytest_finbot.errors import FinbotError, ForgeError, ReportError
     from pytest_finbot.forges.body import body_of, links, no_report, wanted
     from pytest_finbot.forges.comment import marker, upsert
     from pytest_finbot.forges.gitlab import (
@@ -64,7 +64,12 @@ def gitlab(report_json: Path, report_name: str, mode: str) -> None:
             if report is None:
                 told = upsert(thread, mark, no_report(mark, below=below), wanted=mode != "never")
             else:
-                body = body_of(report, mark, limit=LONGEST_NOTE, below=below, safe=without_quick_actions)
+                try:
+                    body = body_of(report, mark, limit=LONGEST_NOTE, below=below, safe=without_quick_actions)
+                except FinbotError:
+                    # It cannot be told; what an earlier note says is out of date all the same.
+                    upsert(thread, mark, no_report(mark, below=below), wanted=mode != "never")
+                    raise
                 told = upsert(thread, mark, body, wanted=wanted(report, cast("Mode", mode)))
             tell(told, f"note of merge request !{ref.number}", environment)
         if lost:

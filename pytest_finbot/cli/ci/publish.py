@@ -33,7 +33,7 @@ def publish(folder: Path, report_name: str, mode: str, author: str) -> None:
     that there is no result. Exit status 0 where it is told, 1 where no open pull request has that commit
     for its head, 4 where it cannot or may not be told.
     """
-    from pytest_finbot.errors import ForgeError
+    from pytest_finbot.errors import FinbotError, ForgeError
     from pytest_finbot.forges.body import body_of, from_stranger, no_report, wanted
     from pytest_finbot.forges.comment import marker, upsert
     from pytest_finbot.forges.event import fork_run_of, read_event
@@ -65,14 +65,16 @@ def publish(folder: Path, report_name: str, mode: str, author: str) -> None:
             raise SystemExit(1) from None
         # The name is the privileged workflow's: no artifact says which comment it replaces.
         mark = marker(report_name, fork=True)
-        if report is None:
-            # What was said of an earlier commit is not left to stand for this one.
-            body, make = no_report(mark, above=f"Commit `{run.sha}` of `{run.head_repository}`."), False
-        else:
+        # What was said of an earlier commit is not left to stand for this one.
+        body, make = no_report(mark, above=f"Commit `{run.sha}` of `{run.head_repository}`."), False
+        if report is not None:
             fork = run.head_repository != run.repository
             above = from_stranger(run.head_repository, run.sha, run_url=run.url, fork=fork)
-            body = body_of(report, mark, limit=LONGEST_COMMENT, above=above)
-            make = wanted(report, cast("Mode", mode))
+            try:
+                body = body_of(report, mark, limit=LONGEST_COMMENT, above=above)
+                make = wanted(report, cast("Mode", mode))
+            except FinbotError as error:
+                lost = f"the report cannot be rendered: {error}"
         graphql = environment.get("GITHUB_GRAPHQL_URL", "")
         thread = PullRequest(client, run.repository, number, author=author.strip(), graphql=graphql)
         try:
