@@ -79,7 +79,8 @@ class LogStream:
         """
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         whole = {"at": at, "batch_id": batch_id, "worker": self._worker, **payload}
-        line = encode(envelope(kind, whole), f"log line {kind}") + b"\n"
+        line = encode(envelope(kind, whole), f"log line {kind}")
+        line = (_seen(line) if self.target == STDERR else line) + b"\n"
         try:
             with self._lock:
                 while line:
@@ -93,6 +94,16 @@ class LogStream:
     @property
     def _shown(self) -> str:
         return "stderr" if self.target == STDERR else self.target
+
+
+def _seen(line: bytes) -> bytes:
+    """``line`` as the same JSON, for a terminal or a CI service's log: what moves a cursor, hides, or is an
+    order to the service is spelled as JSON can."""
+    text = line.decode("utf-8")
+    if text.isprintable() and "##[" not in text:
+        return line
+    spelled = (char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+    return "".join(spelled).replace("##[", "#\\u0023[").encode()
 
 
 def _stderr(config: pytest.Config) -> int:

@@ -8,7 +8,8 @@ import os
 import pytest
 
 from pytest_finbot.errors import RegistryError
-from pytest_finbot.session.log_stream import LogStream
+from pytest_finbot.session.log_stream import STDERR, LogStream
+from tests.reports.hostile import NAMES, SURROGATE
 
 RUNS = "- {id: one}\n- {id: two}\n- {id: apart, isolation: process}\n- {id: loud, strategy: 'ours:loud'}"
 LOUD = """\
@@ -104,3 +105,19 @@ def test_a_line_is_one_write_and_ends_with_a_newline(tmp_path, pytestconfig):
     [line] = (tmp_path / "log.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     assert line.endswith("\n")
     assert json.loads(line)["worker"] == "gw3"
+
+
+@pytest.mark.parametrize("text", [*NAMES, SURROGATE])
+def test_on_stderr_a_line_does_nothing_and_is_the_same_json(text):
+    read, write = os.pipe()
+    stream = LogStream(STDERR, write, "main")
+    stream.write("batch-1", "output", {"name": text, text: 1})
+    stream.close()
+    with os.fdopen(read, encoding="utf-8") as file:
+        said = file.read()
+    line, end = said[:-1], said[-1]
+    assert end == "\n"
+    assert line.isprintable()
+    assert "##[" not in line
+    assert json.loads(line)["name"] == text
+    assert json.loads(line)[text] == 1
