@@ -25,6 +25,7 @@ from pytest_finbot.reports.summary import REPORT, write_summary
 
 if TYPE_CHECKING:
     from pytest_finbot.registry.files import FilesRegistry
+    from pytest_finbot.registry.fold import BatchFold
     from pytest_finbot.reports.html.series import SeriesSource
 
 _ERRORS = "backslashreplace"
@@ -133,15 +134,15 @@ def made_again(registry: FilesRegistry, batch_id: str) -> Made:
         batch_facts(fold, batch_id, manifest, session, tally),
         ReportMaker(Configurations(manifest), session.shard),
         excused.passing(summary_rows(fold, batch_id, missing)),
-        lambda: _registry_series(registry, batch_id),
+        lambda: _registry_series(registry, fold),
         excused.lines,
     )
 
 
-def _registry_series(registry: FilesRegistry, batch_id: str) -> SeriesSource:
+def _registry_series(registry: FilesRegistry, fold: BatchFold) -> SeriesSource:
     from pytest_finbot.reports.html import RegistrySeries
 
-    return RegistrySeries(registry.objects, registry.fold(batch_id))
+    return RegistrySeries(registry.objects, fold)
 
 
 def _shard_of(manifest: Mapping[str, Any]) -> ShardFacts | None:

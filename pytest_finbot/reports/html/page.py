@@ -24,6 +24,8 @@ from pytest_finbot.reports.words import shown, trade
 
 MOST_DRAWN: Final = 20
 """Changed runs with charts."""
+MOST_SPARKS: Final = 1_000
+"""Unchanged runs whose NAV is drawn as a small line: each is read from a file."""
 TEMPLATE: Final = "html/batch_summary.html.j2"
 SCRIPTS: Final = ("html/table.js", "html/charts.js")
 TITLES: Final = {
@@ -139,7 +141,7 @@ def _sparks(others: tuple[RunFacts, ...], series: SeriesSource) -> tuple[dict[in
     """A line for each run by its number, and why runs have none."""
     sparks: dict[int, str] = {}
     without: list[str] = []
-    for number, run in enumerate(others):
+    for number, run in enumerate(others[:MOST_SPARKS]):
         try:
             sparks[number] = spark(series.nav(run))
         except _UNREADABLE as error:
@@ -163,6 +165,8 @@ def _left_out(report: Report, without: list[str]) -> list[str]:
     ):
         if number:
             said.append(f"{number:,} more {kind} runs are not in this page; batch_summary.csv has them.")
+    if len(report.others) > MOST_SPARKS:
+        said.append(f"NAV is drawn of the first {MOST_SPARKS:,} unchanged runs.")
     if without:
         said.append(f"NAV of {len(without):,} unchanged runs is not drawn, because {without[0]}.")
     return [shown(line) for line in said]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from pytest_finbot.contracts import FloatArray, IntArray
@@ -44,24 +46,26 @@ def evenly(rows: IntArray, most: int) -> IntArray:
     return rows[np.unique(np.linspace(0, len(rows) - 1, most).round().astype(np.int64))]
 
 
-_STEPS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_STEPS = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", np.uint8)
+_GAP = ord(".")
 
 
 def spark(values: FloatArray, most: int = 60) -> str:
     """``values`` [T] at ``most`` rows, evenly, as characters: heights from ``A`` to ``_``; a gap is ``.``."""
-    if not len(values):
-        return ""
-    points = values[evenly(np.arange(len(values)), most)]
+    points = values[_even_rows(len(values), most)]
     number = np.isfinite(points)
     if not number.any():
         return "." * len(points)
     low, high = float(points[number].min()), float(points[number].max())
     # Halved first: the span of the largest numbers is more than a float can hold.
     span = high / 2 - low / 2
-    with np.errstate(invalid="ignore"):
-        heights = (points / 2 - low / 2) / span if span > 0 else np.full(len(points), 0.5)
     top = len(_STEPS) - 1
-    return "".join(
-        _STEPS[min(round(height * top), top)] if known else "."
-        for height, known in zip(heights.tolist(), number.tolist(), strict=True)
-    )
+    heights = np.full(len(points), top // 2)
+    if span > 0:
+        heights[number] = ((points[number] / 2 - low / 2) / span * top).round()
+    return np.where(number, _STEPS[heights], _GAP).astype(np.uint8).tobytes().decode("ascii")
+
+
+@functools.lru_cache(maxsize=64)
+def _even_rows(length: int, most: int) -> IntArray:
+    return evenly(np.arange(length), most)
