@@ -29,7 +29,7 @@ from pytest_finbot.reports.reading import read_report
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"
-COLUMNS = 110
+COLUMNS = 104
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -65,11 +65,12 @@ def main() -> None:
         comment.write_text(_comment_page(markdown_report(report)), encoding="utf-8")
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=chromium, args=list(FLAGS))
-            _shoot(browser, terminal, "terminal.png", {"width": 960, "height": 400}, whole=True)
-            _shoot(browser, comment, "comment.png", {"width": 924, "height": 760})
-            page = output / "batch_summary.html"
-            for scheme in ("light", "dark"):
-                _shoot(browser, page, f"report-{scheme}.png", {"width": 1180, "height": 900}, scheme=scheme)
+            _shoot(browser, terminal.as_uri(), "terminal.png", {"width": 980, "height": 400}, whole=True)
+            _shoot(browser, comment.as_uri(), "comment.png", {"width": 924, "height": 760})
+            page = (output / "batch_summary.html").as_uri()
+            size = {"width": 1180, "height": 940}
+            _shoot(browser, f"{page}#run=calm_half", "report-light.png", size)
+            _shoot(browser, page, "report-dark.png", size, scheme="dark")
             browser.close()
 
 
@@ -111,6 +112,7 @@ def _on_a_terminal(command: list[str], folder: Path) -> bytes:
 def _terminal_page(said: bytes) -> str:
     # What a carriage return wrote over is no longer seen.
     lines = [line.rstrip("\r").rpartition("\r")[2] for line in said.decode("utf-8", "replace").splitlines()]
+    lines = [line.replace(sys.executable, "python") for line in lines]
     from_here = next((n for n, line in enumerate(lines) if "FAILURES" in line), 0)
     console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"))  # noqa: SIM115 - as the process
     console.print(
@@ -130,11 +132,11 @@ def _comment_page(words: str) -> str:
 
 
 def _shoot(
-    browser: Browser, page: Path, name: str, size: Any, *, scheme: Any = "light", whole: bool = False
+    browser: Browser, page: str, name: str, size: Any, *, scheme: Any = "light", whole: bool = False
 ) -> None:
-    context = browser.new_context(viewport=size, color_scheme=scheme, device_scale_factor=1.5)
+    context = browser.new_context(viewport=size, color_scheme=scheme, device_scale_factor=1.25)
     tab = context.new_page()
-    tab.goto(page.as_uri())
+    tab.goto(page)
     tab.wait_for_timeout(1_500)
     tab.screenshot(path=IMAGES / name, full_page=whole)
     context.close()
