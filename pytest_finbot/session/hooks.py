@@ -180,7 +180,8 @@ class ControllerPlugin:
             terminalreporter.section("finbot")
             for words in self._controller.resumed.lines():
                 terminalreporter.line(harmless(words))
-            width, verbose = terminalreporter._tw.fullwidth, terminalreporter.config.get_verbosity() > 0
+            config = terminalreporter.config
+            width, verbose = config.get_terminal_writer().fullwidth, config.get_verbosity() > 0
             for finished in self._controller.finished:
                 for line in finished.lines(width, verbose=verbose):
                     terminalreporter.line(harmless(line.text), **({line.style: True} if line.style else {}))
