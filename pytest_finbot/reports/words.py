@@ -38,6 +38,7 @@ FILTERS = (
     "bp",
     "only_bp",
     "figure",
+    "within",
     "trade",
     "spent",
 )
@@ -204,6 +205,13 @@ def figure(value: Any) -> str:
     if value is None:
         return NOTHING
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def within(value: Any) -> str:
+    """A limit, or what is held to it: ``9,991.01``, below 1 three significant digits (``9.99e-05``)."""
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 1 <= abs(value) < _HUGE:
+        return f"{value:.3g}" if isinstance(value, float) else figure(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
 def trade(fill: Mapping[str, Any] | Trade) -> str:

@@ -62,8 +62,10 @@
         height: chart.kind === "bp" ? 240 : 200, sizing_mode: "stretch_width", toolbar_location: null,
         min_border_left: 64, min_border_right: 8, outline_line_color: null, output_backend: "canvas",
       });
-      const below = new M.DatetimeAxis({});
-      const left = new M.LinearAxis({ formatter: new M.BasicTickFormatter({ use_scientific: false }) });
+      // As many days as there is room for: on a phone, six would overlap.
+      const ticker = new M.DatetimeTicker({ desired_num_ticks: Math.min(Math.max(Math.floor(host.clientWidth / 110), 2), 8) });
+      const below = new M.DatetimeAxis({ ticker });
+      const left = new M.LinearAxis({ formatter: new M.NumeralTickFormatter({ format: "0,0.[0000]" }) });
       if (Math.max(Math.abs(low), Math.abs(high)) >= 1e9 || high - low < 1e-4) left.formatter = new M.BasicTickFormatter({ precision: 3 });
       plot.add_layout(below, "below");
       plot.add_layout(left, "left");

@@ -159,6 +159,10 @@ def test_it_fits_a_phone_and_a_sheet_of_paper(browser: Browser, written: Path, s
     with looked_at(browser, written, viewport=phone, is_mobile=True, has_touch=True) as page:
         draw(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        days = "(plot) => plot.below[0].ticker.desired_num_ticks"
+        assert set(page.evaluate(f"Bokeh.documents[0].roots().map({days})")) == {3}
+        money = "Bokeh.documents[0].roots()[1].left[0].formatter.doFormat([180000, -0.5], {loc: 0})"
+        assert page.evaluate(money) == ["180,000", "-0.5"]
         page.evaluate("scrollTo(0, 0)")
         page.screenshot(path=screenshots / "html-phone.png", full_page=True)
     with looked_at(browser, written) as page:

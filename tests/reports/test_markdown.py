@@ -199,7 +199,7 @@ def test_the_page_says_what_matters_first() -> None:
         "Prices and marks", "Warnings", "Runs", "Phases", "Notes on the record", "Provenance",
     ]  # fmt: skip
     head = page.partition("\n## ")[0]
-    assert "1 of 3 backtests moved past tolerance. 1 is missing. 1 waiver expired." in head
+    assert "1 of 3 backtests moved past tolerance. 1 accepted backtest is missing. 1 waiver expired." in head
     assert "Shard 2 of 3 is missing." in head
     assert "Worst: `far`, NAV 100,000.00 → 97,000.00 (-3,000.00, -3.00 %, -300.0 bp) on 2020-01-02." in head
     assert "`▄` difference in NAV" in head
@@ -230,7 +230,10 @@ def test_the_page_says_what_matters_first() -> None:
         ({"status": "running"}, "The batch did not come to its end: running."),
         ({"failed": 1, "error_categories": {"regression": 1}, "gate": MOVED},
          "1 of 3 backtests moved past tolerance."),
-        ({"gate": dataclasses.replace(GATE, missing=("gone",))}, "1 is missing."),
+        ({"gate": dataclasses.replace(GATE, missing=("gone",))}, "1 accepted backtest is missing."),
+        ({"failed": 2, "error_categories": {"regression": 2},
+          "gate": dataclasses.replace(GATE, verdicts={"new": 2, "identical": 1})},
+         "2 of 3 backtests have no accepted baseline."),
     ],
 )  # fmt: skip
 def test_the_verdict_is_never_better_than_the_batch(changes: dict[str, Any], said: str) -> None:

@@ -1,8 +1,10 @@
 """Names and messages are shown as they are, and are never markup."""
 
+import math
+
 import pytest
 
-from pytest_finbot.reports.words import cut, metric, money, name, percent, plain, trade
+from pytest_finbot.reports.words import NOTHING, cut, metric, money, name, percent, plain, trade, within
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,13 @@ def test_values_are_spelled_in_their_units():
     assert metric(0.5, "max_drawdown") == "50.00 %"
     assert metric(12.0, "final_nav") == "12.00"
     assert metric("2020-03-23", "max_drawdown_trough") == "2020-03-23"
+
+
+def test_a_limit_is_told_as_money_is_or_in_few_digits():
+    told = {9.99001e-05: "9.99e-05", 9991.012: "9,991.01", -249.75: "-249.75", 0.05: "0.05", 0.0: "0"}
+    assert {value: within(value) for value in told} == told
+    assert within(1234) == "1,234" and within(None) == NOTHING
+    assert within(math.inf) == "inf" and within(1e300) == "1e+300" and within("x") == "x"
 
 
 def test_a_cut_text_shows_that_it_was_cut():

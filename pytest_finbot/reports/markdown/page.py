@@ -208,7 +208,10 @@ def _accept(report: Report, runs: Sequence[RunFacts]) -> str | None:
     what = only if re.fullmatch(r"[A-Za-z0-9_.-]+", only) else "*"
     file = report.batch.file or report.batch.source
     known = re.fullmatch(r"[A-Za-z0-9_./-]+", file) and not file.startswith("-")
-    return f"pytest --finbot-batch {shlex.quote(file) if known else 'FILE'} --finbot-accept='{what}'"
+    return (
+        f"pytest --finbot-batch {shlex.quote(file) if known else 'FILE'} --finbot-accept='{what}' "
+        '--finbot-reason "…"'
+    )
 
 
 def _commits(runs: Sequence[RunFacts]) -> list[str]:

@@ -108,6 +108,18 @@ def test_a_lone_surrogate_costs_nothing() -> None:
     assert "U+D800" in page
 
 
+def test_it_says_how_to_accept_and_what_is_out_of_tolerance(page: str) -> None:
+    found = Parsed(page).text
+    assert "--finbot-accept='*' --finbot-reason \"…\"" in found
+    assert "First session out of tolerance: 2020-01-02 (" in found
+    report = a_report()
+    [run] = report.changed
+    assert run.comparison is not None
+    within = dataclasses.replace(run, comparison=dataclasses.replace(run.comparison, first_checks=()))
+    found = Parsed(html_report(dataclasses.replace(report, changed=(within,)), Made())).text
+    assert "First session that differs at all: 2020-01-02; none is out of tolerance." in found
+
+
 def test_what_is_not_drawn_is_told() -> None:
     report = a_report(runs=60, changed=25)
     found = Parsed(html_report(report, Made(30, unreadable=("moved_3", "run_5", "run_6"))))
