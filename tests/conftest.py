@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,18 @@ class Nursery:
         with open(os.devnull, "rb") as nothing:
             socket.send_fds(requests, [json.dumps(job).encode()], [nothing.fileno(), stdout, stderr])
         return Forked(requests, command)
+
+    def popen_of(self, folder: Path) -> Callable[..., Forked | subprocess.Popen[bytes]]:
+        """What takes the place of ``Pytester.popen``, with ``folder`` as the one of the user's modules."""
+
+        def start(command: Sequence[str], stdin: Any, stdout: Any, stderr: Any) -> Any:
+            executable, module, *words = command
+            folders = [str(folder), os.environ.get("PYTHONPATH", "")]
+            environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
+            words = [executable, "-m", module.removeprefix("-m"), *words]
+            return self.popen(words, Path.cwd(), environment, stdout.fileno(), stderr.fileno())
+
+        return start
 
     def run(
         self,

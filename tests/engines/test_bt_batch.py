@@ -42,8 +42,9 @@ defaults:
 
 
 @pytest.fixture
-def run(pytester, monkeypatch):
+def run(pytester, nursery, monkeypatch):
     """Executes a batch with these runs in a pytest of its own."""
+    monkeypatch.setattr(pytester, "popen", nursery.popen_of(pytester.path))
     for variable in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "CI"):
         monkeypatch.delenv(variable, raising=False)
     (pytester.path / "prices.csv").write_text(PRICES)

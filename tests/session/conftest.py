@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import textwrap
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +67,7 @@ class Project:
     ) -> pytest.RunResult:
         """Run pytest as a user would, in a process of its own."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(self.pytester, "popen", self._start)
+            patch.setattr(self.pytester, "popen", self.nursery.popen_of(self.path))
             return self.pytest_anew(*options, batch=batch, timeout=timeout)
 
     def pytest_anew(
@@ -80,14 +78,6 @@ class Project:
         # Hypothesis' own plugin is no part of the story, and a fifth of a second of every process.
         plain = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
         return self.pytester.runpytest_subprocess(*plain, *named, *options, timeout=timeout)
-
-    def _start(self, command: Sequence[str], stdin: Any, stdout: Any, stderr: Any) -> Any:
-        """As ``Pytester.popen``, but by the nursery."""
-        executable, module, *words = command
-        folders = [str(self.path), os.environ.get("PYTHONPATH", "")]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, folders))}
-        command = [executable, "-m", module.removeprefix("-m"), *words]
-        return self.nursery.popen(command, Path.cwd(), environment, stdout.fileno(), stderr.fileno())
 
     def refused(self, *options: str) -> pytest.RunResult:
         """Ask for what is refused before anything runs, in this process: that is quicker."""

@@ -42,8 +42,9 @@ Date,AAA,BBB
 
 
 @pytest.fixture
-def run(pytester, monkeypatch):
+def run(pytester, nursery, monkeypatch):
     """Writes a batch with these runs, and executes it in a pytest of its own."""
+    monkeypatch.setattr(pytester, "popen", nursery.popen_of(pytester.path))
     for variable in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER", "CI"):
         monkeypatch.delenv(variable, raising=False)
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -22,14 +21,12 @@ REJECTED = {"gs01_raw": 0, "gs01_adjusted": 0, "gs02_raw": 6, "gs02_adjusted": 9
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory):
+def records(nursery, tmp_path_factory):
     """Records of the example's runs by name, from a real pytest on a copy of its folder."""
     folder = tmp_path_factory.mktemp("golden") / "golden"
     shutil.copytree(GOLDEN, folder, ignore=shutil.ignore_patterns("output", ".finbot", "__pycache__"))
     options = ["-q", "-p", "no:cacheprovider", "--finbot-batch", "finbot_golden.yaml"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options], cwd=folder, capture_output=True, text=True, check=False
-    )
+    done = nursery.run([sys.executable, "-m", "pytest", *options], folder)
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((folder / "output" / "golden" / "batch_summary.json").read_text(encoding="utf-8"))
     return {record["name"]: record for record in summary["runs"]}
