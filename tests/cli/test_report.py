@@ -7,14 +7,19 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from pytest_finbot.registry.files import FilesRegistry
+from pytest_finbot.registry.upkeep.prune import prune
 from pytest_finbot.reports.reading import read_report
+from pytest_finbot.reports.session_facts import SessionFacts, keep_session, kept_session
 
 OURS = """\
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -195,9 +200,6 @@ def test_a_controller_that_is_killed_leaves_a_report_that_says_what_is_missing(t
 
 
 def test_a_later_session_that_is_killed_takes_nothing_over_from_the_first(registry, ask, root):
-    from pytest_finbot.registry.files import FilesRegistry
-    from pytest_finbot.reports.session_facts import SessionFacts, keep_session, kept_session
-
     files = FilesRegistry(root)
     batch_id = "batch-20261121T000000Z-aaaaaa"
     files.create_batch({"batch_id": batch_id, "batch_name": "core", "created_at": "2026", "runs": []})
@@ -214,13 +216,12 @@ def test_a_later_session_that_is_killed_takes_nothing_over_from_the_first(regist
     assert second.notes == ()
 
 
-def test_what_the_session_knew_survives_a_prune_and_a_merge(tmp_path, make_folder, ask, root):
+def test_what_the_session_knew_survives_a_merge_and_a_prune(tmp_path, make_folder):
     folder = begin(make_folder(tmp_path), "{id: kept}")
     run(folder, "--finbot-accept", "--finbot-reason", "as it should be")
     assert folder.finbot("registry", "merge", ".finbot", "--registry", "united").status == 0
-    assert (
-        folder.finbot("registry", "prune", "--keep-last", "5", "--apply", "--registry", "united").status == 0
-    )
+    later = datetime.now(UTC) + timedelta(days=30)
+    assert prune(FilesRegistry(tmp_path / "united"), keep_last=5, apply=True, now=later).not_swept is None
     merged = folder.finbot("report", "last", "--registry", "united")
     assert (merged.status, "  accepted kept" in merged.out) == (0, True), merged.out
 

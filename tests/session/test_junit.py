@@ -16,7 +16,7 @@ def test_properties_of_each_run_and_valid_xml_whatever_was_raised(project, worke
     project.gated(runs.replace("WEIGHT", "0.5"))
     project.write("ours.py", OURS)
     project.compared(runs.replace("WEIGHT", "0.4") + "- {id: broken, strategy: 'ours:broken'}\n")
-    result = project.pytest("-n", workers, "--junitxml", "junit.xml")
+    result = project.pytest("-v", "-n", workers, "--junitxml", "junit.xml")
     assert result.ret == 1
     cases = {
         case.get("name"): {one.get("name"): one.get("value") for one in case.iter("property")}
@@ -39,6 +39,7 @@ def test_properties_of_each_run_and_valid_xml_whatever_was_raised(project, worke
     assert other["finbot.run_id"] == rows["other"]["run_id"]
     assert (broken["finbot.category"], broken["finbot.phase"]) == ("engine_error", "simulate")
     text = result.stdout.str()
+    assert "  reports made in " in text
     for harm in ("\x1b[2J", "\u202e", "##[error]"):
         assert harm not in text
     assert not any(line.lstrip().startswith("::") for line in text.splitlines())
