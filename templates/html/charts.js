@@ -203,6 +203,7 @@
   // What is folded would be missing on paper.
   const folded = [];
   window.addEventListener("beforeprint", () => {
+    finbot.all();
     sections.forEach(once);
     for (const details of document.querySelectorAll("details.error:not([open])")) {
       details.open = true;

@@ -75,24 +75,44 @@ const finbot = { data: JSON.parse(document.getElementById("finbot-data").textCon
 
   const place = new Map(columns.map((column, number) => [column.key, number]));
   const all = rows.map((values, number) => {
-    const row = { values, number, state: values[values.length - 1], element: document.createElement("tr") };
-    row.element.append(...columns.map((column, n) => cell(column, values[n], row)));
+    const row = { values, number, state: values[values.length - 1], element: null };
     row.searched = columns.filter((c) => c.kind === "text").map((c) => values[place.get(c.key)]).join(" ").toLowerCase();
     return row;
   });
   const named = new Map(all.map((row) => [row.values[place.get("run")], row]));
   let sorted = { key: null, down: false };
+  let order = all, matching = all, placed = 0;
+
+  // A browser lays out some hundred rows in no time, and takes a second for thousands: further ones are
+  // put in as somebody comes near the end.
+  const PAGE = 200;
+  const rest = document.getElementById("runs-more");
+  const elementOf = (row) => {
+    if (row.element === null) {
+      row.element = document.createElement("tr");
+      row.element.append(...columns.map((column, n) => cell(column, row.values[n], row)));
+    }
+    return row.element;
+  };
+  const more = (until) => {
+    const end = Math.min(matching.length, until);
+    if (end > placed) body.append(...matching.slice(placed, end).map(elementOf));
+    placed = Math.max(placed, end);
+    rest.hidden = placed === matching.length;
+    rest.textContent = "Show more of " + count.format(matching.length - placed) + " further runs";
+  };
+  rest.addEventListener("click", () => more(placed + PAGE));
+  new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && more(placed + PAGE), { rootMargin: "600px" }).observe(rest);
+  finbot.all = () => more(Infinity);
 
   const show = () => {
     const wanted = text.value.trim().toLowerCase(), kind = verdict.value;
     const v = place.get("verdict");
-    let shown = 0;
-    for (const row of all) {
-      const hidden = (kind !== "" && row.values[v] !== kind) || (wanted !== "" && !row.searched.includes(wanted));
-      row.element.hidden = hidden;
-      shown += hidden ? 0 : 1;
-    }
-    told.textContent = shown === all.length ? count.format(shown) + " runs" : count.format(shown) + " of " + count.format(all.length) + " runs";
+    matching = order.filter((row) => (kind === "" || row.values[v] === kind) && (wanted === "" || row.searched.includes(wanted)));
+    placed = 0;
+    body.replaceChildren();
+    more(PAGE);
+    told.textContent = (matching.length === all.length ? "" : count.format(matching.length) + " of ") + count.format(all.length) + " runs";
   };
 
   const sort = (column) => {
@@ -105,12 +125,12 @@ const finbot = { data: JSON.parse(document.getElementById("finbot-data").textCon
     const size = column.kind === "bp" || column.kind === "change" ? Math.abs : (value) => value;
     const letters = new Intl.Collator("en", { numeric: true });
     // What is not known comes last, either way.
-    const order = [...all].sort((a, b) => {
+    order = [...all].sort((a, b) => {
       const x = a.values[n], y = b.values[n];
       if (none(x) || none(y)) return none(x) === none(y) ? a.number - b.number : none(x) ? 1 : -1;
       return sign * (numbers ? size(x) - size(y) : letters.compare(x, y)) || a.number - b.number;
     });
-    body.replaceChildren(...order.map((row) => row.element));
+    show();
     for (const head of table.tHead.rows[0].cells)
       head.setAttribute("aria-sort", head.dataset.key !== column.key ? "none" : sorted.down ? "descending" : "ascending");
   };
@@ -133,7 +153,6 @@ const finbot = { data: JSON.parse(document.getElementById("finbot-data").textCon
     head.append(place);
   }
   table.tHead.replaceChildren(head);
-  body.replaceChildren(...all.map((row) => row.element));
 
   for (const [name, number] of finbot.data.verdicts) {
     const option = document.createElement("option");
@@ -158,13 +177,14 @@ const finbot = { data: JSON.parse(document.getElementById("finbot-data").textCon
     const row = named.get(name);
     if (row === undefined) return;
     const section = document.getElementById("run-" + row.number);
-    if (section === null && row.element.hidden) {
+    if (section === null && !matching.includes(row)) {
       text.value = verdict.value = "";
       show();
     }
-    const target = section ?? row.element;
+    more(matching.indexOf(row) + 1);
+    const target = section ?? elementOf(row);
     if (section?.tagName === "DETAILS") section.open = true;
-    row.element.classList.add("target");
+    elementOf(row).classList.add("target");
     target.classList.add("target");
     target.scrollIntoView({ block: section === null ? "center" : "start" });
   };
