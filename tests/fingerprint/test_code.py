@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.machinery
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import textwrap
 
 import pytest
 
-from pytest_finbot.fingerprint import UNKNOWN, code_closure
+from pytest_finbot.fingerprint import UNKNOWN, code_closure, locate
 from pytest_finbot.strategies.resolve import BUILT_IN
 
 
@@ -336,3 +337,9 @@ def test_the_closure_is_the_same_in_every_process_and_hash_seed(sources):
         for seed in ("0", "1", "77")
     }
     assert seen == {f"{code_closure(['book.rules.fast', 'pytest_finbot.engines.portfolio'])}\n"}
+
+
+def test_the_distributions_that_are_not_looked_up_are_those_that_would_be_found():
+    found = importlib.metadata.packages_distributions()
+    for top, known in locate._KNOWN_DISTRIBUTIONS.items():
+        assert set(found[top]) == set(known)
