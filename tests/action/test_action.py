@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from pytest_httpserver import HTTPServer
 
+from pytest_finbot.forges.comment import marker
 from tests.action.runner import ROOT, Job
-from tests.forges.fakes import GITHUB_TOKEN, FakeGitHub
+from tests.forges.fakes import BOT, GITHUB_TOKEN, FakeGitHub
 
 EMPTY: Mapping[str, Any] = {}
 HALF = "1.0 / half"
@@ -93,6 +94,13 @@ def red(tmp_path_factory, forge):
     text = strategies.read_text()
     assert text.count(HALF) == 1
     strategies.write_text(text.replace(HALF, "0.5 / half"))
+    github, env = pull_request(folder, forge)
+    inputs = {"batch": "finbot.yaml", "working_directory": "examples", "report_name": "nightly: US"}
+    return job(folder, workspace, github, env=env, workers="2", **inputs)
+
+
+def pull_request(folder: Path, forge: FakeGitHub) -> tuple[dict[str, Any], dict[str, str]]:
+    """The context and the environment of a job of pull request 7."""
     event = {
         "number": 7,
         "pull_request": {
@@ -108,8 +116,7 @@ def red(tmp_path_factory, forge):
         "GITHUB_EVENT_PATH": str(folder / "event.json"),
         "GITHUB_REPOSITORY": "us/fund",
     }
-    inputs = {"batch": "finbot.yaml", "working_directory": "examples", "report_name": "nightly: US"}
-    return job(folder, workspace, {"event": event, "token": GITHUB_TOKEN}, env=env, workers="2", **inputs)
+    return {"event": event, "token": GITHUB_TOKEN}, env
 
 
 @pytest.fixture(scope="module")
@@ -284,6 +291,18 @@ def test_an_installation_that_fails_leaves_a_red_job(tmp_path):
     assert done.steps["Run"].conclusion == done.steps["Report"].conclusion == "skipped"
     assert done.steps["Gate"].conclusion == "failure"
     assert done.outputs["verdict"] == "incomplete"
+
+
+def test_after_an_installation_that_fails_no_older_comment_stays_green(tmp_path, forge):
+    mark = marker("examples/finbot.yaml, shard 2/3")
+    older = forge.comment(f"{mark}\n\n**All is well.**", author=BOT)
+    (tmp_path / "work" / "examples").mkdir(parents=True)
+    github, env = pull_request(tmp_path, forge)
+    inputs = {"batch": "finbot.yaml", "working_directory": "examples", "shard": "2/3", "install": "false"}
+    done = job(tmp_path, tmp_path / "work", github, env=env, **inputs)
+    assert done.steps["Run"].conclusion == "skipped"
+    assert older["body"].startswith(f"{mark}\n\n**No result.**")
+    assert done.steps["Gate"].conclusion == "failure"
 
 
 def test_a_job_that_is_cancelled_before_anything_ran_is_red_at_its_gate(tmp_path):

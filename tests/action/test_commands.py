@@ -19,6 +19,7 @@ from pytest_finbot.cli.ci.commands import shown as harmless
 from pytest_finbot.cli.ci.comments import told as told_in_comments
 from pytest_finbot.cli.ci.inputs import RunInputs
 from pytest_finbot.cli.ci.left import REPORT, Asked, Left, LeftBatch
+from pytest_finbot.cli.ci.outputs import values_of
 from pytest_finbot.cli.ci.session import Session, Told
 from pytest_finbot.cli.ci.summary import LIMIT, pages
 from pytest_finbot.errors import ParameterError, Problem
@@ -221,5 +222,19 @@ def test_each_batch_file_has_a_comment_also_where_nothing_was_run():
         ("nightly two.yaml", Path("none") / REPORT),
         ("nightly a/one.yaml", here / "one" / REPORT),
     ]
+    shard = dataclasses.replace(session, asked=Asked("", ("a/one.yaml",), "2/4"))
+    assert [name for name, _ in told_in_comments(shard)] == ["a/one.yaml, shard 2/4"]
     nothing = Session(None, "it was cut", (), Path(), Asked("", ("two.yaml",)))
     assert list(told_in_comments(nothing)) == [("two.yaml", Path("none") / REPORT)]
+
+
+def test_what_is_known_of_some_batches_is_no_number_of_all():
+    one = Told(LeftBatch("one", "completed"), Path("artifact"), report_of())
+    lost = Told(LeftBatch("two", "completed"), Path("artifact"), None, "it cannot be read")
+    known = values_of(Session(Left(0), "", (one,), None, Asked("", ("one.yaml",))))
+    assert (known["verdict"], known["moved"], known["failed"]) == ("passed", "0", "0")
+    asked = Asked("", ("one.yaml", "two.yaml"))
+    for session in (Session(Left(0), "", (one, lost)), Session(Left(1), "one is gone", (one,), None, asked)):
+        values = values_of(session)
+        assert values["verdict"] == "incomplete"
+        assert [values[name] for name in ("moved", "failed", "new", "missing")] == [""] * 4

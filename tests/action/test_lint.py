@@ -160,3 +160,12 @@ def test_inputs_name_what_there_is():
 @pytest.mark.parametrize("name", sorted({*SAID["inputs"], *SAID["outputs"]}))
 def test_the_page_of_the_action_tells_each(name):
     assert f"`{name}`" in (ROOT / "docs" / "github-action.md").read_text()
+
+
+def test_the_job_that_speaks_for_all_shards_is_never_skipped_nor_silent():
+    """A required check that is skipped counts as green; an older comment would as well."""
+    job = yaml.safe_load((ROOT / "examples" / "workflows" / "sharded.yml").read_text())["jobs"]["combine"]
+    assert job["if"] == "always()"
+    comment = next(step for step in job["steps"] if step.get("name") == "Comment")
+    assert comment["if"] == "always() && github.event.pull_request"
+    assert comment["run"].startswith('finbot ci comment "$RUNNER_TEMP/all.json" --report-name ')

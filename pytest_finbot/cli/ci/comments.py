@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -20,13 +21,17 @@ from pytest_finbot.cli.ci.session import Session
 def comments(mode: str, artifact_url: str) -> None:
     """Tell each batch of the session that FINBOT_CI_FOLDER has in a comment, the worst last.
 
-    As "finbot ci comment" does for one. A batch file that left no report is told as such. The exit
-    status is the highest of all.
+    As "finbot ci comment" does for one. A batch file that left no report is told as such, also where
+    the step that runs pytest did not begin. The exit status is the highest of all.
     """
     from pytest_finbot.cli.ci.comment import comment
+    from pytest_finbot.cli.ci.run import asked_of
 
+    session = Session.read(os.environ)
+    if session.folder is None:
+        session = replace(session, asked=asked_of(os.environ))
     status = 0
-    for name, report in told(Session.read(os.environ)):
+    for name, report in told(session):
         options = [
             f"--report-name={name}",
             f"--mode={mode}",
@@ -54,4 +59,6 @@ def told(session: Session) -> Iterator[tuple[str, Path]]:
     ]
     for name, report in found:
         # The name that was given is all of it, where it tells one batch only.
-        yield (f"{given} {name}" if given and len(found) > 1 else given or name), report
+        whole = f"{given} {name}" if given and len(found) > 1 else given or name
+        # Other shards are told by other jobs, and none of them in place of another.
+        yield (f"{whole}, shard {session.asked.shard}" if session.asked.shard else whole), report

@@ -53,6 +53,7 @@ class Asked:
     report_name: str = ""
     files: tuple[str, ...] = ()
     """The batch files, as :attr:`LeftBatch.file`."""
+    shard: str = ""
 
 
 def write_left(folder: Path, left: Left) -> None:
@@ -79,7 +80,7 @@ def read_asked(folder: Path | None) -> Asked:
         return Asked()
     try:
         said = decode((folder / _ASKED).read_bytes())
-        return Asked(str(said["report_name"]), tuple(map(str, said["files"])))
+        return Asked(str(said["report_name"]), tuple(map(str, said["files"])), str(said["shard"]))
     except (OSError, ValueError, KeyError, TypeError):
         return Asked()
 

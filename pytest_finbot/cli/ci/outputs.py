@@ -36,7 +36,6 @@ def outputs() -> None:
 
 def values_of(session: Session) -> Mapping[str, str]:
     """The outputs, of several batches summed up. A count that is not known is empty, and no 0."""
-    known = bool(session.reports)
     counts = {
         "moved": sum(report.moved for report in session.reports),
         "failed": sum(report.batch.errors for report in session.reports),
@@ -48,7 +47,7 @@ def values_of(session: Session) -> Mapping[str, str]:
     summary = "" if session.folder is None else str(session.folder / "session.json")
     return {
         "verdict": session.verdict,
-        **{name: str(number) if known else "" for name, number in counts.items()},
+        **{name: str(number) if session.whole else "" for name, number in counts.items()},
         "report-path": report if report and os.path.isfile(report) else "",
         "summary-json": summary if summary and os.path.isfile(summary) else "",
         "batch-id": "\n".join(told.batch.batch_id for told in session.batches if told.batch.batch_id),

@@ -56,8 +56,7 @@ def run() -> None:
     folder = Path(tempfile.mkdtemp(prefix="finbot-", dir=os.environ.get("RUNNER_TEMP") or None))
     # At once: whatever happens to this step, the ones after it know where to look.
     append(os.environ.get("GITHUB_OUTPUT"), assignment("folder", str(folder)))
-    named = os.environ.get("FINBOT_REPORT_NAME", "").strip()
-    write_asked(folder, Asked(named, _files(batch_paths(os.environ))))
+    write_asked(folder, asked_of(os.environ))
     try:
         inputs = RunInputs.of(os.environ)
         append(os.environ.get("GITHUB_OUTPUT"), assignment("artifact-name", inputs.artifact()))
@@ -71,6 +70,16 @@ def run() -> None:
     click.echo(f"finbot: pytest ended with status {left.status}; reports are in {shown(str(folder))}")
     if left.why:
         click.echo(f"finbot: {shown(left.why)}")
+
+
+def asked_of(environment: Mapping[str, str]) -> Asked:
+    """What the action's inputs ask for, whatever is wrong with them."""
+    files = (Path(path) for path in batch_paths(environment) if "\0" not in path)
+    return Asked(
+        environment.get("FINBOT_REPORT_NAME", "").strip(),
+        tuple(map(_from_root, files)),
+        environment.get("FINBOT_SHARD", "").strip(),
+    )
 
 
 def run_session(inputs: RunInputs, folder: Path) -> Left:
@@ -174,10 +183,6 @@ def _file_of(copy: Path, files: Sequence[str]) -> str:
         content = copy.read_bytes()
         named = [path for path in named if path.is_file() and path.read_bytes() == content]
     return _from_root(named[0]) if named else ""
-
-
-def _files(paths: Sequence[str]) -> tuple[str, ...]:
-    return tuple(_from_root(Path(path)) for path in paths if "\0" not in path)
 
 
 def _from_root(path: Path) -> str:

@@ -58,11 +58,17 @@ class Session:
         return self.left is not None and self.left.status == 0
 
     @property
+    def whole(self) -> bool:
+        """Whether every batch, and every batch file that was asked for, has a report."""
+        asked = max(len(self.batches), len(set(self.asked.files)), 1)
+        return len(self.reports) >= asked
+
+    @property
     def verdict(self) -> ReportVerdict:
         """The worst of the batches'; ``incomplete`` where one is not known, ``failed`` for any other red."""
         from pytest_finbot.reports.report import WORST_FIRST
 
-        if not self.reports or len(self.reports) < len(self.batches):
+        if not self.whole:
             return "incomplete"
         worst = min((report.verdict for report in self.reports), key=WORST_FIRST.index)
         if not self.green and worst in ("passed", "not_gated"):
