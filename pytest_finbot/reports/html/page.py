@@ -34,7 +34,7 @@ TITLES: Final = {
     "drawdown": "NAV below its highest so far, percent",
     "positions": "Market value by position",
 }
-_UNREADABLE: Final = (FinbotError, OSError, ValueError)
+_UNREADABLE: Final = (FinbotError, OSError, ValueError, LookupError, TypeError)
 """What a registry that is damaged or gone comes to: it costs the charts, not the page."""
 
 
