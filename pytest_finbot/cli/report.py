@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from pytest_finbot.cli.report_made import Made
 
 FORMATS: Final = ("text", "md", "html", "json", "csv")
-_IN_A_FOLDER: Final = ("md", "html", "json", "csv")
-"""Formats that are files without being asked for by name: text is what a terminal shows."""
 
 
 @click.command()
