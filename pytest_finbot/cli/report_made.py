@@ -55,7 +55,7 @@ class Made:
         """One format to ``out``; ``json`` is the report itself, as ``batch_report.json`` has it."""
         if name == "csv":
             with tempfile.TemporaryDirectory() as folder:
-                report, paths = write_summary(Path(folder), self.facts, self.rows, self.maker, self.began)
+                report, paths = self._data(Path(folder))
                 with paths["csv"].open(encoding="utf-8", newline="") as file:
                     shutil.copyfileobj(file, out)
             return report
@@ -72,7 +72,7 @@ class Made:
         documents: dict[str, str] = {}
         with tempfile.TemporaryDirectory() as draft:
             if {"csv", "json"} & set(formats):
-                report, paths = write_summary(Path(draft), self.facts, self.rows, self.maker, self.began)
+                report, paths = self._data(Path(draft))
             else:
                 report, paths = self.report(), {}
             for name in dict.fromkeys(formats):
@@ -84,6 +84,10 @@ class Made:
             if "json" in formats:
                 written += [_move(paths[key], folder / paths[key].name) for key in ("json", "report")]
         return report, written
+
+    def _data(self, folder: Path) -> tuple[Report, dict[str, Path]]:
+        """Write CSV and JSON; pages are made where they were asked for."""
+        return write_summary(folder, self.facts, self.rows, self.maker, self.began, pages={})
 
     def _document(self, name: str, report: Report) -> str:
         if name == "md":

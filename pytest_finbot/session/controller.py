@@ -27,6 +27,7 @@ from pytest_finbot.errors import FinbotError, RegistryError
 from pytest_finbot.registry import open_registry
 from pytest_finbot.registry.ids import new_batch_id
 from pytest_finbot.registry.segments import Durability
+from pytest_finbot.reports.summary import unforeseen
 from pytest_finbot.session.acceptance import acceptance
 from pytest_finbot.session.attempt import OpenBatch, now
 from pytest_finbot.session.cancelling import CancelWatch, requests
@@ -327,9 +328,9 @@ class Controller:
                     continue
                 try:
                     finished = self._finish(planned, planned.open, planned.writer, exitstatus)
-                except (FinbotError, OSError) as error:
+                except Exception as error:  # noqa: BLE001
                     # Raised out of pytest's hook it would hide every other batch's end.
-                    finished = Finished.without_summary(planned.batch.batch_name, str(error))
+                    finished = Finished.without_summary(planned.batch.batch_name, unforeseen(error))
                 self.finished.append(finished)
             self.finished += [Finished.left_out(batch.name, batch.why) for batch in self.left_out]
         finally:

@@ -17,7 +17,7 @@ from pytest_finbot.reports.folding import Excused, RecordsTally, batch_facts, su
 from pytest_finbot.reports.making import ReportMaker
 from pytest_finbot.reports.ranking import Configurations
 from pytest_finbot.reports.session_facts import SessionFacts, keep_session
-from pytest_finbot.reports.summary import write_summary
+from pytest_finbot.reports.summary import PAGES, write_summary
 from pytest_finbot.session.comparing import compare_all
 from pytest_finbot.session.finished import Finished
 from pytest_finbot.session.sharding import shard_facts
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_finbot.config.expand import Batch
     from pytest_finbot.registry.fold import BatchFold
     from pytest_finbot.registry.protocol import Registry
+    from pytest_finbot.reports.report import Report
     from pytest_finbot.reports.stitched import StitchedFacts
     from pytest_finbot.session.attempt import OpenBatch
     from pytest_finbot.session.comparing import PlannedComparison
@@ -62,7 +63,8 @@ def finish_batch(
     was accepted of it, ``problems`` what went wrong with its recording, ``workers`` how many processes
     were started to execute runs, where that is known, ``notes`` what is told of them, ``profiled``
     whether they were, ``also`` which reports were asked for beside the usual ones. Raises OSError or
-    RegistryError where the summary cannot be written: a session without a summary is not green.
+    RegistryError where the summary cannot be written: a session without a summary is not green. A page
+    of it that cannot be made is a problem of the batch.
     """
     began = time.perf_counter()
     manifest = registry.manifest(opened.batch_id)
@@ -110,11 +112,10 @@ def finish_batch(
             f"  nothing is accepted: --finbot-accept {gate.accept!r} matches no run of this batch"
         )
     rows = shown.passing(summary_rows(fold, opened.batch_id, gate.missing))
-    report, reports = write_summary(opened.output, facts, rows, maker, began)
+    pages = dict(PAGES)
     if "html" in also:
-        from pytest_finbot.reports.html import RegistrySeries, write_html
-
-        reports["html"] = write_html(opened.output, report, RegistrySeries(registry.objects, fold))
+        pages["html"] = lambda folder, report: _write_html(folder, report, registry, fold)
+    report, reports = write_summary(opened.output, facts, rows, maker, began, pages)
     return Finished(
         batch.batch_name,
         fold.status,
@@ -127,6 +128,12 @@ def finish_batch(
         share=batch.share,
         report_seconds=time.perf_counter() - began,
     )
+
+
+def _write_html(folder: Path, report: Report, registry: Registry, fold: BatchFold) -> Path:
+    from pytest_finbot.reports.html import RegistrySeries, write_html
+
+    return write_html(folder, report, RegistrySeries(registry.objects, fold))
 
 
 def _stamp(at: datetime) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+
+from tests.session.conftest import BATCH
 
 OWN = "own/batch_verdict.md.j2"
 
@@ -34,4 +38,70 @@ def test_a_template_that_fails_at_the_end_is_told_and_not_green(project):
     project.write(OWN, "{{ 1 / 0 }}")
     result = project.pytest("--finbot-templates", "own")
     assert result.ret == 1
-    result.stdout.fnmatch_lines(["*could not be summed up, so it is not green: *:1: ZeroDivisionError*"])
+    result.stdout.fnmatch_lines(
+        ["*problem: batch_summary.md could not be made: *batch_verdict.md.j2:1: ZeroDivisionError*"]
+    )
+    # It costs the page, and not what the others say.
+    assert project.verdicts() == {"held": "identical"}
+    [problem] = project.summary()["problems"]
+    assert "ZeroDivisionError" in problem
+    assert [run["name"] for run in project.summary()["runs"]] == ["held"]
+    assert json.loads((project.output / "batch_report.json").read_text())["batch"]["problems"] == [problem]
+    assert "Not green" in (project.output / "batch_summary.md").read_text()
+    assert not list(project.output.glob(".batch*"))
+
+
+BROKEN = """
+from pytest_finbot.reports.html import page
+
+
+def breaks(*given):
+    raise {error}
+
+
+{where} = breaks
+"""
+
+
+@pytest.mark.parametrize("error", ["KeyError('x|y')", "MemoryError()"])
+def test_a_mistake_in_the_page_with_charts_costs_that_page_alone(project, error):
+    project.gated("- {id: held}")
+    project.write("conftest.py", BROKEN.format(error=error, where="page.row_of"))
+    result = project.pytest("--finbot-report", "html")
+    assert result.ret == 1
+    said = error.partition("(")[0]
+    result.stdout.fnmatch_lines([f"*problem: batch_summary.html could not be made: {said}: *(conftest.py:*)"])
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
+    assert not (project.output / "batch_summary.html").exists()
+    page = (project.output / "batch_summary.md").read_text()
+    assert "## Problems of the record" in page
+    assert said in page
+    assert said in project.summary()["problems"][0]
+
+
+def test_a_mistake_at_the_end_of_a_batch_costs_no_other(project):
+    project.gated("- {id: held}")
+    project.batch("- {id: other}", "second.yaml", BATCH.replace("small", "second"))
+    project.write(
+        "conftest.py",
+        """
+        from pytest_finbot.session import finish
+
+        done = []
+
+        def breaks_once(share):
+            done.append(share)
+            return {}["x"] if len(done) == 1 else None
+
+        finish.shard_facts = breaks_once
+        """,
+    )
+    result = project.pytest("--finbot-batch", "second.yaml")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "small: the batch could not be summed up, so it is not green: KeyError: 'x' (conftest.py:*)",
+            "second: 1 of 1 runs succeeded: completed",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*INTERNALERROR*")
