@@ -14,7 +14,7 @@ from pytest_finbot.errors import FinbotError
 from pytest_finbot.reports.html.bokeh import bokeh_js
 from pytest_finbot.reports.html.charts import Chart, RunCharts, charts_of
 from pytest_finbot.reports.html.payload import COLUMNS, charts_json, counted, row_of
-from pytest_finbot.reports.html.policy import json_text, nonce_of, policy, script_text
+from pytest_finbot.reports.html.policy import json_text, new_nonce, policy, script_text
 from pytest_finbot.reports.html.series import SeriesSource
 from pytest_finbot.reports.html.thinning import spark
 from pytest_finbot.reports.markdown.page import page_facts
@@ -95,7 +95,7 @@ def _page(
     scripts = [script_text(source_of(name), name) for name in SCRIPTS]
     library = script_text(bokeh_js(), "BokehJS") if bokeh else ""
     style = source_of("html/page.css")
-    nonce = nonce_of(style, data, report.batch.batch_id)
+    nonce = new_nonce()
     running = [first, *scripts, *([library] if bokeh else [])]
     facts = page_facts(report)
     return render(

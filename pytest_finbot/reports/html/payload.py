@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -53,12 +54,12 @@ def row_of(run: RunFacts, spark: str) -> list[Any]:
         shown(verdict.replace("_", " ")),
         shown(run.bundle or run.strategy or run.engine),
         _number(run.metrics.get("final_nav")),
-        None if final is None else final.change,
-        None if relative is None else relative * 1e4,
+        None if final is None else _number(final.change),
+        None if relative is None else _number(relative * 1e4),
         "" if largest is None else shown(largest.session),
         shown((c.first_session if c is not None else None) or ""),
         *(_number(run.metrics.get(name)) for name in ("sharpe", "max_drawdown", "trades")),
-        run.seconds,
+        _number(run.seconds),
         spark,
         shown(cut(why or run.error, _LONGEST_WHY)),
         _STATES.get(verdict, "warn"),
@@ -112,7 +113,9 @@ def _day(iso: str) -> int | None:
 
 
 def _number(value: Any) -> float | int | None:
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    """``value`` where it is one that JSON has a word for."""
+    known = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value if known and (isinstance(value, int) or math.isfinite(value)) else None
 
 
 def counted(rows: Sequence[list[Any]]) -> list[tuple[str, int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import secrets
 from collections.abc import Iterable
 from typing import Any
 
@@ -27,10 +28,9 @@ def json_text(value: Any) -> str:
     return json.dumps(value, allow_nan=False, separators=(",", ":")).translate(_NO_MARKUP)
 
 
-def nonce_of(*texts: str) -> str:
-    """Text that styles are let by: of the page's own content, so that nothing in it can know it."""
-    digest = hashlib.sha256(b"\n".join(text.encode("utf-8", "surrogatepass") for text in texts))
-    return digest.hexdigest()[:32]
+def new_nonce() -> str:
+    """Text that styles are let by, and that nothing in the page can know beforehand."""
+    return secrets.token_hex(16)
 
 
 def policy(scripts: Iterable[str], nonce: str) -> str:

@@ -56,8 +56,13 @@ def test_nothing_is_loaded_and_only_our_scripts_run(page: str) -> None:
     assert found.tags.index("meta") < found.tags.index("script")
 
 
-def test_the_same_report_gives_the_same_page(page: str) -> None:
-    assert html_report(a_report(runs=6, changed=2, failed=1), Made()) == page
+def test_no_two_pages_let_styles_by_the_same_word(page: str) -> None:
+    nonces = [
+        {name: value for tag, name, value in Parsed(one).attributes if tag == "style"}["nonce"]
+        for one in (page, html_report(a_report(runs=6, changed=2, failed=1), Made()))
+    ]
+    assert nonces[0] != nonces[1]
+    assert min(map(len, nonces)) == 32
 
 
 def hostile(name: str, message: str) -> Report:
@@ -145,6 +150,18 @@ def test_runs_that_are_not_listed_are_counted() -> None:
     page = html_report(report, Made(30))
     assert "8,000 more unchanged runs are not in this page" in page
     assert "3 more changed runs are not in this page" in page
+
+
+def test_numbers_beyond_a_float_cost_a_cell_and_not_the_page() -> None:
+    report = a_report()
+    [run] = report.changed
+    assert run.comparison is not None
+    assert run.comparison.largest is not None
+    huge = dataclasses.replace(run.comparison.largest, change=1e308, relative=1e307)
+    comparison = dataclasses.replace(run.comparison, largest=huge, final=huge)
+    run = dataclasses.replace(run, comparison=comparison, metrics={"final_nav": 10**400, "sharpe": "text"})
+    page = html_report(dataclasses.replace(report, changed=(run,)), Made(30))
+    assert json.loads(Parsed(page).data)["rows"][0][4:6] == [1e308, None]
 
 
 def test_json_cannot_end_its_script() -> None:
