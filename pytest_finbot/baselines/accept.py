@@ -11,7 +11,7 @@ from typing import Any
 from pytest_finbot.baselines.compare import compare
 from pytest_finbot.baselines.headline import headline
 from pytest_finbot.baselines.sources import BatchSource, acceptable
-from pytest_finbot.baselines.store import Acceptance, read_baseline, write_baseline
+from pytest_finbot.baselines.store import Acceptance, read_baseline, says_something, write_baseline
 from pytest_finbot.config.manifest import runs_from_json
 from pytest_finbot.contracts import CheckSpec, Verdict
 from pytest_finbot.errors import BaselineError, did_you_mean
@@ -44,7 +44,7 @@ def accept_batch(
     batch, RegistryError where the batch cannot be read; a run that cannot be accepted is
     ``refused``, and the others go on.
     """
-    if not acceptance.reason.strip():
+    if not says_something(acceptance.reason):
         raise BaselineError("accepting needs a reason; say why the results may change")
     source = BatchSource(registry, batch_id)
     manifest = registry.manifest(batch_id)

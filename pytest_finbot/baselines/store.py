@@ -41,6 +41,11 @@ class Acceptance:
     commit: str
 
 
+def says_something(reason: str | None) -> bool:
+    """Whether a reason is one: the dots of a command that was pasted as it was shown are none."""
+    return any(map(str.isalnum, reason or ""))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Baseline:
     """An accepted result, and what it depended on.

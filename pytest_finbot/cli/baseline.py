@@ -121,6 +121,7 @@ def accept(
     import pytest
 
     from pytest_finbot.baselines.accept import accept_batch
+    from pytest_finbot.baselines.store import says_something
     from pytest_finbot.errors import BaselineError
     from pytest_finbot.session.acceptance import acceptance, refuse_in_ci
 
@@ -133,7 +134,7 @@ def accept(
         reason = click.prompt("Why may these results change?", default="", show_default=False)
     refused = 0
     with told():
-        if not (reason or "").strip():
+        if not says_something(reason):
             raise BaselineError('accepting needs a reason; add --reason "why the results may change"')
         opened = existing_registry(registry)
         manifest = opened.manifest(batch_id)

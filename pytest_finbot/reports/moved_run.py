@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from pytest_finbot.reports.templates import render
 
 MOST_METRICS = 6
 MOST_CAUSES = 8
+TOLD_OF_NEW = ("final_nav", "total_return", "sharpe", "max_drawdown", "trades")
 
 
 def moved_run_text(record: RunRecord, *, where: str, batch_file: str, verbose: bool) -> str:
@@ -21,7 +23,8 @@ def moved_run_text(record: RunRecord, *, where: str, batch_file: str, verbose: b
     """
     assert record.comparison is not None, "a run that moved was compared"
     part = record.part or {}
-    name, look, without = record.name, f"finbot baseline diff {record.name} --file {batch_file} -v", ""
+    file = shlex.quote(batch_file)
+    name, look, without = record.name, f"finbot baseline diff {record.name} --file {file} -v", ""
     if part.get("kind") == "slice":
         # What is accepted is the whole run, and no baseline has the name of a slice.
         name, look = str(part["of"]), ""
@@ -37,7 +40,8 @@ def moved_run_text(record: RunRecord, *, where: str, batch_file: str, verbose: b
         where=f"{where}: run {record.name}",
         recorded_as=record.run_id,
         look=look,
-        accept=f"{without}pytest --finbot-batch {batch_file} --finbot-accept '{name}' --finbot-reason '…'",
+        gives=record.metrics,
+        accept=f"{without}pytest --finbot-batch {file} --finbot-accept '{name}' --finbot-reason '…'",
     )
 
 
@@ -52,9 +56,11 @@ def comparison_text(
     look: str = "",
     recorded_as: str = "",
     rerun: bool = True,
+    gives: Mapping[str, Any] | None = None,
 ) -> str:
     """The same words for any comparison (its JSON), whoever made it.
 
+    ``gives`` are the run's metrics, told where there is no baseline to hold them to.
     ``rerun`` says whether ``--finbot-rerun`` can execute it again.
     """
     causes = causes_in_words(comparison)
@@ -74,6 +80,7 @@ def comparison_text(
         "not_deterministic": next((c.message for c in checks if c.name == "determinism" and c.failed), ""),
         "checks": checks if verbose else [],
         "look": look,
+        "gives": [(key, gives[key]) for key in TOLD_OF_NEW if gives and gives.get(key) is not None],
         "accept": accept,
         "recorded_as": recorded_as,
         "deterministic": not rerun

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_finbot.baselines.store import Acceptance
+from pytest_finbot.baselines.store import Acceptance, says_something
 from pytest_finbot.session.provenance import provenance
 
 _NO = ("", "0", "false", "no")
@@ -36,9 +36,9 @@ def check_acceptance(config: pytest.Config) -> None:
     refuse_in_ci(option.finbot_accept_in_ci, "--finbot-accept-in-ci")
     if option.finbot_reason is None:
         option.finbot_reason = _ask(config)
-    if not (option.finbot_reason or "").strip():
+    if not says_something(option.finbot_reason):
         raise pytest.UsageError(
-            "finbot: accepting needs a reason, and it is empty; add --finbot-reason "
+            "finbot: accepting needs a reason, and it is empty or only dots; add --finbot-reason "
             '"why the results may change"\nnothing was run'
         )
 

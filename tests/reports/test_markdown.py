@@ -246,17 +246,27 @@ def test_the_verdict_is_never_better_than_the_batch(changes: dict[str, Any], sai
     assert ("All 3" in said) is (report.verdict in ("passed", "not_gated"))
 
 
+def test_a_waived_move_is_in_the_verdict_and_says_who_answers_for_it() -> None:
+    facts = dataclasses.replace(FINE, gate=dataclasses.replace(GATE, verdicts={"waived": 1, "identical": 2}))
+    run = moved("late", 1.0)
+    said = dict(run["comparison"], verdict="waived", waived_by=["agreed (Ada; until 2026-12-31)"])
+    page = markdown_report(report_of({**run, "verdict": "waived", "comparison": said}, facts=facts))
+    assert "none fails the gate. 1 moved and is waived.**" in page
+    assert "| waived: agreed (Ada; until 2026-12-31) |" in page
+
+
 def test_fewer_parts_in_sample_than_out_of_it_are_shown_as_far_as_they_go() -> None:
     part = StitchedPart("a", "2020-01-01", "2020-01-09", 7, {"sharpe": 1.25})
     for before in ((part,), (None, part)):
         whole = StitchedFacts("whole", "out_of_sample", (part, part), in_sample=before)
         page = markdown_report(report_of(facts=dataclasses.replace(FINE, stitched=(whole,))))
-        assert page.count("| `a` | – | – | 1.250 | 1.250 |") == 1
+        assert page.count("| `a` | \u2013 | \u2013 | 1.250 | 1.250 |") == 1
 
 
 def test_a_command_that_people_copy_holds_nothing_but_plain_names() -> None:
     one = report_of(moved("calm", 1.0), facts=dataclasses.replace(FINE, file="sub/finbot.yaml"))
     assert "pytest --finbot-batch sub/finbot.yaml --finbot-accept='calm' " in markdown_report(one)
+    assert "finbot-accept='calm' --finbot-reason \"…\"\n" in markdown_report(one)
     hostile = report_of(moved("$(rm -r .)", 1.0), facts=dataclasses.replace(FINE, file="a'; rm -r ."))
     assert "pytest --finbot-batch FILE --finbot-accept='*' " in markdown_report(hostile)
     assert "How to accept" not in markdown_report(report_of(a_record("fine")))

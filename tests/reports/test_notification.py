@@ -67,6 +67,21 @@ def test_who_is_told_of_what(case):
     assert worth_telling(report, "on-failure") is failed
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "said"),
+    [
+        ({"identical": 3, "moved": 0}, "nothing moved"),
+        ({"identical": 2, "within": 1}, "nothing moved past tolerance"),
+        ({"identical": 2, "moved": 1}, "nothing fails the gate"),  # accepted now, or informational
+        ({"identical": 2, "within": 1, "waived": 1}, "nothing fails the gate"),
+        ({"new": 3}, "nothing fails the gate"),
+    ],
+)
+def test_what_moved_and_passes_is_not_said_to_have_stayed(verdicts, said):
+    title, _ = notification(report_of(facts=facts(verdicts)), "")
+    assert title.endswith(f": {said} (3 of 3 backtests succeeded)")
+
+
 def test_the_words():
     title, text = notification(CASES["moved"][0], "https://ci.example/1")
     assert title.endswith(": not as accepted (3 of 3 backtests succeeded)")
