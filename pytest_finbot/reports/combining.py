@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from pytest_finbot.errors import ReportError
 from pytest_finbot.registry.fold import batch_status
+from pytest_finbot.reports.agreeing import counts_agree, lists_agree
 from pytest_finbot.reports.combining_facts import phases, prices, time_spent, waivers, warnings
 from pytest_finbot.reports.facts import BatchFacts, GateFacts
 from pytest_finbot.reports.report import (
@@ -158,8 +159,10 @@ def _problems(shards: Sequence[_Shard]) -> Iterator[str]:
         owed = shard.facts.runs[shard.number - 1] - batch.deselected
         if batch.expected != owed or batch.empty_share != (not shard.facts.runs[shard.number - 1]):
             yield f"{shard.words} has {owed:,} runs to run, and its batch expects {batch.expected:,}"
-        if not _counts_agree(batch):
+        if not counts_agree(batch):
             yield f"{shard.words}: its counts contradict each other"
+        if not lists_agree(shard.report):
+            yield f"{shard.words} lists more runs that failed or changed than it counts"
     dirty = {shard.report.batch.provenance.get(_DIRTY) for shard in shards}
     if len(dirty) > 1:
         yield (
@@ -171,16 +174,6 @@ def _problems(shards: Sequence[_Shard]) -> Iterator[str]:
     if twice:
         some = ", ".join(twice[:_MOST_NAMED]) + (", …" if len(twice) > _MOST_NAMED else "")
         yield f"runs of more than one shard: {some}"
-
-
-def _counts_agree(batch: BatchFacts) -> bool:
-    counts = (batch.expected, batch.recorded, batch.success, batch.failed, batch.not_run, batch.deselected)
-    return (
-        min(counts) >= 0
-        and batch.recorded + batch.not_run == batch.expected
-        and batch.success + batch.failed == batch.recorded
-        and sum(batch.error_categories.values()) == batch.failed
-    )
 
 
 def _listed(report: Report) -> Iterator[RunFacts]:

@@ -12,6 +12,7 @@ import math
 from typing import Any, Final, NoReturn
 
 from pytest_finbot.errors import ReportError
+from pytest_finbot.reports.agreeing import counts_agree, lists_agree
 from pytest_finbot.reports.report import FORMAT, VERSION, Report
 
 MOST_BYTES: Final = 16 * 1024 * 1024
@@ -24,7 +25,7 @@ def read_report(raw: bytes, source: str = "the report") -> Report:
     """The report in ``raw``, as :meth:`~..report.Report.to_json` wrote it.
 
     Raises ReportError, naming ``source``, for what is too large, no strict JSON, of another version,
-    has a key that no report has, or a value of another kind.
+    has a key that no report has, a value of another kind, or says of its runs what cannot be true together.
     """
     if len(raw) > MOST_BYTES:
         raise ReportError(f"{source} has {len(raw):,} bytes; a report has at most {MOST_BYTES:,}")
@@ -51,6 +52,9 @@ def read_report(raw: bytes, source: str = "the report") -> Report:
     unknown = _unknown(report, document)
     if unknown is not None:
         raise ReportError(f"{source} is no report of ours: no report has the key {unknown[:200]!r}")
+    if not (counts_agree(report.batch) and lists_agree(report)) and not report.batch.problems:
+        # One that says so itself is shown with its problems.
+        raise ReportError(f"{source} contradicts itself: it lists and counts its runs differently")
     return report
 
 

@@ -253,7 +253,14 @@ def test_a_rate_limit_on_a_comment_is_waited_for(github, job, slept):
 def test_a_body_at_the_limit_is_taken_and_what_was_cut_is_said(github, job):
     name = "@x" * 200
     runs = [red().changed[0]] * 200
-    report = dataclasses.replace(red(), changed=tuple(dataclasses.replace(run, run=name) for run in runs))
+    facts = red().batch
+    assert facts.gate is not None
+    facts = dataclasses.replace(
+        facts, expected=202, recorded=202, failed=200, error_categories={"regression": 200},
+        gate=dataclasses.replace(facts.gate, verdicts={"identical": 2, "moved": 200}),
+    )  # fmt: skip
+    changed = tuple(dataclasses.replace(run, run=name) for run in runs)
+    report = dataclasses.replace(red(), batch=facts, changed=changed)
     job.tells(report)
     done = job.comment("--report-name", "core")
     assert done.exit_code == 0, done.stderr

@@ -7,7 +7,9 @@ import json
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from pytest_finbot.cli.main import main
 from pytest_finbot.errors import ReportError
 from pytest_finbot.reports import combining
 from pytest_finbot.reports.combining import GivenReport, combine
@@ -16,6 +18,7 @@ from pytest_finbot.reports.phase_facts import PhaseFacts, TimeSpent
 from pytest_finbot.reports.reading import read_report
 from pytest_finbot.reports.report import Report, ShardFacts
 from pytest_finbot.reports.warning_facts import Warned
+from tests.action.runner import CommandReader
 from tests.reports.test_report import FINE, GATE, moved, report_of
 from tests.reports.test_summary import a_record
 
@@ -83,7 +86,9 @@ def test_an_absent_shard_is_excused_by_nothing():
 
 
 def test_what_changed_is_sorted_anew_and_fails_the_whole():
+    gate = dataclasses.replace(GATE, verdicts={"identical": 2, "moved": 1})
     failed = {"success": 2, "failed": 1, "error_categories": {"regression": 1}, "status": "partial"}
+    failed |= {"gate": gate}
     whole = combine(
         [
             shard(1, moved("near", 10.0), a_record("a"), a_record("b"), **failed),
@@ -169,6 +174,34 @@ def test_a_shard_that_is_not_as_it_should_be_keeps_the_whole_from_being_green(ch
     whole = combine([shard(1), shard(2, **change), shard(3)])
     assert not whole.green
     assert any(words in problem for problem in whole.batch.problems), whole.batch.problems
+
+
+def test_a_shard_that_lists_what_it_does_not_count_is_never_green():
+    others = (a_record("a"), a_record("b"))
+    for run in (moved("far", -300.0), a_record("bad", "failed", error={"category": "engine_error"})):
+        given = [shard(1), shard(2, run, *others), shard(3)]
+        whole = combine(given)
+        assert not whole.green
+        assert whole.batch.problems == ("shard 2/3 lists more runs that failed or changed than it counts",)
+        with pytest.raises(ReportError, match="contradicts itself"):
+            again(given[1].report)
+
+
+def test_no_word_of_a_shard_commands_the_runner_of_the_job_that_puts_them_together(tmp_path):
+    forged = "::error::forged\n::add-mask::1\n##[error]forged"
+    for name, categories in ((forged, {}), ("small", {forged: 1})):
+        failed = {"success": 3 - len(categories), "failed": len(categories), "error_categories": categories}
+        paths = []
+        for given in (shard(1, batch_name=name, **failed), shard(2, batch_name=forged, problems=(forged,))):
+            paths.append(tmp_path / given.source)
+            paths[-1].write_text(json.dumps(given.report.to_json()))
+        for files in (paths, paths[:1]):
+            done = CliRunner().invoke(main, ["ci", "combine", *map(str, files)])
+            assert "forged" in done.output
+            reader = CommandReader()
+            for line in done.output.splitlines():
+                reader.read(line)
+            assert reader.done == []
 
 
 def test_a_run_of_two_shards_is_a_problem():

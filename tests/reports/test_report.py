@@ -73,7 +73,11 @@ def report_of(*records: dict[str, Any], facts: Any = FINE, manifest: dict[str, A
 
 
 def test_a_report_survives_its_journey_as_json() -> None:
-    report = report_of(moved("far", -300.0), a_record("fine"), a_record("bad", "failed"))
+    facts = dataclasses.replace(
+        FINE, success=1, failed=2, error_categories={"regression": 1, "engine_error": 1}, status="partial",
+        gate=dataclasses.replace(GATE, verdicts={"identical": 1, "moved": 1}),
+    )  # fmt: skip
+    report = report_of(moved("far", -300.0), a_record("fine"), a_record("bad", "failed"), facts=facts)
     raw = json.dumps(report.to_json(), allow_nan=False).encode()
     again = read_report(raw)
     assert again == report

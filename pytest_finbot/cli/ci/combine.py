@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pytest_finbot.cli.telling import short, told
+from pytest_finbot.cli.ci.commands import shown
+from pytest_finbot.cli.ci.telling_forges import told_in_ci
+from pytest_finbot.cli.telling import short
 
 if TYPE_CHECKING:
     from pytest_finbot.reports.report import Report
@@ -38,7 +40,7 @@ def combine(
 
     given: list[GivenReport] = []
     unreadable: list[str] = []
-    with told():
+    with told_in_ci():
         _forget((output, markdown), reports)
         for path in reports:
             try:
@@ -58,7 +60,7 @@ def combine(
 
             _write(markdown, markdown_report(whole))
     for line in _lines(whole):
-        click.echo(line)
+        click.echo(shown(line))  # shards run what somebody proposes, and this job may have a token
     raise SystemExit(0 if whole.green else 1)
 
 
@@ -76,8 +78,6 @@ def _read(path: Path) -> Report:
 
 
 def _lines(whole: Report) -> list[str]:
-    from pytest_finbot.cli.show import shown
-
     batch, shards = whole.batch, whole.shards
     assert shards is not None, "made of shards"
     numbers = [f"{batch.success:,} of {batch.expected:,} runs succeeded"]
@@ -86,15 +86,15 @@ def _lines(whole: Report) -> list[str]:
     numbers += [f"{batch.not_run:,} not run"] if batch.not_run else []
     numbers += [f"{batch.deselected:,} deselected"] if batch.deselected else []
     lines = [f"{batch.batch_name}: {', '.join(numbers)}: {'green' if whole.green else 'not green'}"]
-    lines += [f"  {shards.words}", f"  {shown(batch.gate_words)}"]
-    lines += [f"  problem: {shown(problem)}" for problem in batch.problems]
+    lines += [f"  {shards.words}", f"  {batch.gate_words}"]
+    lines += [f"  problem: {problem}" for problem in batch.problems]
     for run in (*whole.changed, *whole.failed):
         what = run.verdict if run.verdict and run.status != "missing" else run.status
         said = run.error.partition("\n")[0]
-        lines.append(f"  {what.replace('_', ' ')}: {shown(run.run)}" + (f": {shown(said)}" if said else ""))
+        lines.append(f"  {what.replace('_', ' ')}: {run.run}" + (f": {said}" if said else ""))
     if more := whole.changed_not_listed + whole.failed_not_listed:
         lines.append(f"  and {more:,} more runs that changed or failed")
-    lines += [f"  note: {shown(note)}" for note in batch.notes]
+    lines += [f"  note: {note}" for note in batch.notes]
     if whole.green and not batch.passes("any"):
         lines.append(f"  not green, and excused by --finbot-fail-on {batch.fail_on}")
     return lines
