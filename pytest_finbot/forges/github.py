@@ -28,6 +28,10 @@ class NoPullRequestError(ForgeError):
     """There is no open pull request that a result belongs to, or no longer."""
 
 
+class MovedOnError(NoPullRequestError):
+    """The pull request has another commit by now, of which another run tells."""
+
+
 def github_client(environment: Mapping[str, str], **options: Any) -> RestClient:
     """A client by ``GITHUB_TOKEN`` and ``GITHUB_API_URL``. Raises ForgeError where there is no token."""
     text = environment.get("GITHUB_TOKEN", "")
@@ -109,7 +113,7 @@ def find_pull_request(
 ) -> int:
     """The number of the one open pull request to ``repository`` whose head is ``sha`` of ``branch``.
 
-    Raises NoPullRequestError where there is none, where it has moved on from ``sha``, and where
+    Raises MovedOnError where it has moved on from ``sha``, NoPullRequestError where there is none and where
     there are several, to branches of their own: the result is of one of them, and does not tell of which.
     """
     owner = head_repository.partition("/")[0]
@@ -128,7 +132,7 @@ def find_pull_request(
     heads = sorted({_text(item, "head", "sha") for item in theirs})
     at_it = [item["number"] for item in theirs if _text(item, "head", "sha") == sha]
     if not at_it:
-        raise NoPullRequestError(
+        raise MovedOnError(
             f"the pull request from {source} is no longer at {sha[:12]} but at "
             f"{', '.join(one_line(head)[:12] for head in heads)}: its newer run tells of that"
         )

@@ -37,6 +37,11 @@ def test_one_takes_what_the_other_leaves(halves):
     assert left["name"] == taken["name"]
     assert Path(left["path"]).name == REPORT
     assert taken["path"].startswith("${{ runner.temp }}/")
+    # Also what was cancelled or took too long has something to tell: that there is no result.
+    assert [job["if"] for job in publish["jobs"].values()] == [
+        "github.event.workflow_run.event == 'pull_request' && "
+        "github.event.workflow_run.conclusion != 'skipped'"
+    ]
 
 
 def test_only_the_half_that_runs_nothing_may_comment(halves):

@@ -106,7 +106,8 @@ def test_the_fork_names_neither_the_comment_nor_the_pull_request(github, job, pu
 def test_nothing_is_told_where_the_commit_is_no_pull_requests_head(github, publish, pulls, why):
     github.pulls = pulls
     done = publish()
-    assert done.exit_code == 1
+    # Of what has moved on, another run tells: nothing is wrong.
+    assert done.exit_code == (0 if "no longer" in why else 1)
     assert why in done.stdout
     assert github.comments == []
     assert github.count("(POST|PATCH) .*") == 0

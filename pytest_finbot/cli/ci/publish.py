@@ -30,8 +30,9 @@ def publish(folder: Path, report_name: str, mode: str, author: str) -> None:
     For a workflow_run event. FOLDER is the downloaded artifact: batch_report.json and nothing else. It is
     taken for a stranger's: held to sizes and to the form of a report, never executed; what is said of
     whose it is comes from GitHub alone. Where it is no such report, an earlier comment is made to say
-    that there is no result. Exit status 0 where it is told, 1 where no open pull request has that commit
-    for its head, 4 where it cannot or may not be told.
+    that there is no result. Exit status 0 where it is told, or the pull request has a newer commit, whose
+    run tells of it; 1 where no open pull request has that commit for its head, 4 where it cannot or may
+    not be told.
     """
     from pytest_finbot.errors import FinbotError, ForgeError
     from pytest_finbot.forges.body import body_of, from_stranger, no_report, wanted
@@ -40,6 +41,7 @@ def publish(folder: Path, report_name: str, mode: str, author: str) -> None:
     from pytest_finbot.forges.fork import read_artifact
     from pytest_finbot.forges.github import (
         LONGEST_COMMENT,
+        MovedOnError,
         NoPullRequestError,
         PullRequest,
         find_pull_request,
@@ -62,7 +64,7 @@ def publish(folder: Path, report_name: str, mode: str, author: str) -> None:
             )
         except NoPullRequestError as error:
             note(f"Nothing is published: {error}.", environment)
-            raise SystemExit(1) from None
+            raise SystemExit(0 if isinstance(error, MovedOnError) else 1) from None
         # The name is the privileged workflow's: no artifact says which comment it replaces.
         mark = marker(report_name, fork=True)
         # What was said of an earlier commit is not left to stand for this one.
