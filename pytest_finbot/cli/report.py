@@ -43,7 +43,7 @@ FORMATS: Final = ("text", "md", "html", "json", "csv")
 def report(
     registry: str, formats: tuple[str, ...], output: Path | None, against: str | None, batch: str
 ) -> None:
-    """Make the report of the recorded BATCH again.
+    """Make the report of the recorded BATCH (an id, its beginning or end, or last) again.
 
     It is made of what is recorded, and nothing is executed. Where the session that ran BATCH did not
     end, the report says so and is not green. The exit status is 0 if the report is green, 1 otherwise.

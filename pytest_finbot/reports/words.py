@@ -25,6 +25,7 @@ FILTERS = (
     "count",
     "seconds",
     "metric",
+    "sides",
     "plain",
     "name",
     "html_name",
@@ -101,6 +102,14 @@ def metric(value: Any, name: str) -> str:
     unit = METRIC_KINDS[name].unit if name in METRIC_KINDS else None
     spell = {Unit.CURRENCY: money, Unit.FRACTION: percent, Unit.RATIO: ratio, Unit.COUNT: count}
     return spell[unit](value) if unit in spell else str(value)
+
+
+def sides(name: str, baseline: Any, now: Any) -> tuple[str, str]:
+    """A metric before and now; with more digits where its usual ones would not tell the two apart."""
+    before, after = metric(baseline, name), metric(now, name)
+    if before == after and isinstance(baseline, float) and isinstance(now, float) and baseline != now:
+        return f"{baseline:.10g}", f"{now:.10g}"
+    return before, after
 
 
 def shown(text: Any) -> str:

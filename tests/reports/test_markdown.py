@@ -226,7 +226,7 @@ def test_the_page_says_what_matters_first() -> None:
         ({"gate": None}, "All 3 backtests ran and their books add up."),
         ({"problems": ("damaged",)}, "The record has problems."),
         ({"expected": 0, "recorded": 0, "success": 0}, "No run was selected: nothing is proven."),
-        ({"not_run": 1, "status": "partial"}, "1 of 3 backtests failed or did not run."),
+        ({"not_run": 1, "status": "partial"}, "1 of 3 backtests did not run."),
         ({"status": "running"}, "The batch did not come to its end: running."),
         ({"failed": 1, "error_categories": {"regression": 1}, "gate": MOVED},
          "1 of 3 backtests moved past tolerance."),

@@ -90,7 +90,7 @@ def test_every_run_is_in_every_format(tmp_path):
     summary = json.loads(paths["json"].read_text())
     assert [run["status"] for run in summary["runs"]] == ["success", "failed", "not_run"]
     words = paths["md"].read_text()
-    assert "2 of 3 backtests failed or did not run" in words
+    assert "1 of 3 backtests failed. 1 of 3 backtests did not run." in words
     assert "Nothing is gated" in words
     assert r"a \| &lt;b&gt; second line" in words
     assert words.index("## Failed") < words.index("## Runs")

@@ -4,7 +4,18 @@ import math
 
 import pytest
 
-from pytest_finbot.reports.words import NOTHING, cut, metric, money, name, percent, plain, trade, within
+from pytest_finbot.reports.words import (
+    NOTHING,
+    cut,
+    metric,
+    money,
+    name,
+    percent,
+    plain,
+    sides,
+    trade,
+    within,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +60,13 @@ def test_a_limit_is_told_as_money_is_or_in_few_digits():
     assert {value: within(value) for value in told} == told
     others = {1234: "1,234", None: NOTHING, math.inf: "inf", 1e300: "1e+300", "x": "x"}
     assert {value: within(value) for value in others} == others
+
+
+def test_two_values_of_a_metric_that_differ_are_told_apart():
+    assert sides("sharpe", 1.5, 1.25) == ("1.500", "1.250")
+    assert sides("calmar", 0.80666, 0.80697) == ("0.80666", "0.80697")
+    assert sides("max_drawdown", -0.2, -0.2) == ("-20.00 %", "-20.00 %")
+    assert sides("trades", None, 7) == (NOTHING, "7")
 
 
 def test_a_cut_text_shows_that_it_was_cut():
