@@ -35,7 +35,8 @@ _ERRORS = "backslashreplace"
 class Made:
     """A batch's facts and rows, of which every format is made; the rows pass once."""
 
-    facts: BatchFacts
+    facts: BatchFacts | Callable[[], BatchFacts]
+    """Where they are counted from the rows, asked for when these have passed."""
     maker: ReportMaker
     rows: Iterable[SummaryRow]
     series: Callable[[], SeriesSource]
@@ -49,7 +50,8 @@ class Made:
         for row in self.rows:
             self.maker.add(row)
         seconds = round(time.perf_counter() - self.began, 3)
-        return self.maker.report(dataclasses.replace(self.facts, summing_up=seconds))
+        facts = self.facts() if callable(self.facts) else self.facts
+        return self.maker.report(dataclasses.replace(facts, summing_up=seconds))
 
     def print(self, name: str, out: IO[str]) -> Report:
         """One format to ``out``; ``json`` is the report itself, as ``batch_report.json`` has it."""
@@ -130,14 +132,12 @@ def made_again(registry: FilesRegistry, batch_id: str) -> Made:
             session, gate=gate_known_from(manifest, fold), shard=_shard_of(manifest)
         )
     tally = RecordsTally()
-    for _ in tally.passing(fold.records()):
-        pass
     missing = () if session.gate is None else session.gate.missing
     excused = Excused()
     return Made(
-        batch_facts(fold, batch_id, manifest, session, tally),
+        lambda: batch_facts(fold, batch_id, manifest, session, tally),
         ReportMaker(Configurations(manifest), session.shard),
-        excused.passing(summary_rows(fold, batch_id, missing)),
+        excused.passing(summary_rows(fold, batch_id, missing, tally.add)),
         lambda: _registry_series(registry, fold),
         excused.lines,
     )

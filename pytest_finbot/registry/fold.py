@@ -145,12 +145,17 @@ class BatchFold:
         ``order`` names the runs, all expected ones by default. One record is in memory at a
         time. Raises RegistryError where a segment has changed or gone since the fold.
         """
-        for _, record in self._read(self.expected if order is None else order):
+        for _, record, _ in self._read(self.expected if order is None else order):
             if record is not None:
                 yield record
 
     def expected_records(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
         """Each expected run with its record, or None for one that is not run."""
+        for name, record, _ in self._read(self.expected):
+            yield name, record
+
+    def expected_lines(self) -> Iterator[tuple[str, dict[str, Any] | None, bytes]]:
+        """As :meth:`expected_records`, with the line of each; empty for one that is not run."""
         return self._read(self.expected)
 
     @property
@@ -163,13 +168,13 @@ class BatchFold:
         for name, final in self._finals.items():
             yield name, self._paths[final.segment], final.offset, final.length
 
-    def _read(self, names: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    def _read(self, names: Iterable[str]) -> Iterator[tuple[str, dict[str, Any] | None, bytes]]:
         files: dict[int, BinaryIO] = {}
         try:
             for name in names:
                 final = self._finals.get(name)
                 if final is None:
-                    yield name, None
+                    yield name, None, b""
                     continue
                 path = self._paths[final.segment]
                 with telling("read", path):
@@ -180,7 +185,7 @@ class BatchFold:
                     file = files[final.segment]
                     file.seek(final.offset)
                     raw = file.read(final.length)
-                yield name, _record(raw, name, path)
+                yield name, _record(raw, name, path), raw
         finally:
             for file in files.values():
                 file.close()

@@ -83,6 +83,22 @@ def unseal(raw: bytes, where: str) -> dict[str, Any]:
     return value
 
 
+_RUN_HEAD = b'{"v":%d,"kind":"run",' % VERSION
+_NO_TABLES = b',"tables":{}'
+
+
+def record_text(raw: bytes) -> bytes | None:
+    """The record in the line ``raw`` as JSON text without envelope and tables; to be copied as it is.
+
+    ``None`` where it has tables, or is a line of another kind or version: then it has to be read.
+    """
+    line = raw[:-1] if raw.endswith(b"\n") else raw
+    said = line[:-_CRC_BYTES]
+    if not line.startswith(_RUN_HEAD) or not said.endswith(_NO_TABLES):
+        return None
+    return b"{" + said[len(_RUN_HEAD) : -len(_NO_TABLES)] + b"}"
+
+
 def seal_fits(raw: bytes) -> bool | None:
     """Whether the line ``raw`` is as it was written; ``None`` where it has no checksum."""
     line = raw[:-1] if raw.endswith(b"\n") else raw

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,13 +20,8 @@ class CoverageTally:
     uncounted: dict[str, int] = field(default_factory=dict)
     """Runs by why they were not counted."""
 
-    def passing(self, records: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-        """``records`` as they are, each counted."""
-        for record in records:
-            self.add(record)
-            yield record
-
     def add(self, record: Mapping[str, Any]) -> None:
+        """Count the coverage check of one record."""
         for check in record.get("checks") or ():
             if check.get("name") != NAME:
                 continue

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_finbot.baselines.headline import signed_money
+from pytest_finbot.registry.records import record_text
 from pytest_finbot.reports.coverage_facts import CoverageTally
 from pytest_finbot.reports.facts import BatchFacts
 from pytest_finbot.reports.phase_facts import PhaseTally
@@ -31,9 +32,10 @@ class RecordsTally:
         self.phases = PhaseTally(since)
         self.coverage = CoverageTally()
 
-    def passing(self, records: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-        """``records`` as they are, each counted."""
-        return self.coverage.passing(self.phases.passing(records))
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Count one record."""
+        self.phases.add(record)
+        self.coverage.add(record)
 
 
 class Excused:
@@ -108,9 +110,21 @@ def batch_facts(
     )
 
 
-def summary_rows(fold: BatchFold, batch_id: str, missing: Sequence[str] = ()) -> Iterator[SummaryRow]:
-    """A row per expected run, in the order of the batch file; then the missing ones."""
-    for name, record in fold.expected_records():
-        yield SummaryRow.not_run(batch_id, name) if record is None else SummaryRow.of_record(record)
+def summary_rows(
+    fold: BatchFold,
+    batch_id: str,
+    missing: Sequence[str] = (),
+    seen: Callable[[Mapping[str, Any]], None] = lambda record: None,
+) -> Iterator[SummaryRow]:
+    """A row per expected run, in the order of the batch file; then the missing ones.
+
+    Each record is read once: ``seen`` is called with it before its row is given.
+    """
+    for name, record, line in fold.expected_lines():
+        if record is None:
+            yield SummaryRow.not_run(batch_id, name)
+        else:
+            seen(record)
+            yield SummaryRow.of_record(record, record_text(line))
     for name in missing:
         yield SummaryRow.missing(batch_id, name)

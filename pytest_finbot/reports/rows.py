@@ -43,6 +43,8 @@ class SummaryRow:
     final_nav_change: float | None = None
     """Currency; now less baseline."""
     causes: str = ""
+    text: bytes | None = None
+    """The record as it is to be written into a summary, where that is known without encoding it."""
 
     @property
     def changed(self) -> bool:
@@ -65,8 +67,8 @@ class SummaryRow:
         return with_defaults({} if self.record is None else self.record.get("comparison") or {})
 
     @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> SummaryRow:
-        """The row of a recorded run, from the registry's JSON of it."""
+    def of_record(cls, record: Mapping[str, Any], text: bytes | None = None) -> SummaryRow:
+        """The row of a recorded run, from the registry's JSON of it; ``text`` is that without tables."""
         error = record.get("error") or {}
         comparison = record.get("comparison") or {}
         largest, final = comparison.get("largest") or {}, comparison.get("final") or {}
@@ -94,6 +96,7 @@ class SummaryRow:
             largest_session=largest.get("session") or "",
             final_nav_change=final.get("change"),
             causes="; ".join(causes_in_words(comparison)),
+            text=text,
         )
 
     @classmethod
@@ -144,7 +147,7 @@ CSV_COLUMNS = (
     *(
         column.name
         for column in dataclasses.fields(SummaryRow)
-        if column.name not in ("metrics", "record", "error")
+        if column.name not in ("metrics", "record", "error", "text")
     ),
     *METRICS,
     "error",

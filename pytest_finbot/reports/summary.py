@@ -45,7 +45,7 @@ PAGES: Final[Mapping[str, Page]] = {"md": write_markdown}
 
 def write_summary(
     folder: Path,
-    facts: BatchFacts,
+    facts: BatchFacts | Callable[[], BatchFacts],
     rows: Iterable[SummaryRow],
     maker: ReportMaker | None = None,
     began: float | None = None,
@@ -53,7 +53,8 @@ def write_summary(
 ) -> tuple[Report, dict[str, Path]]:
     """Write ``batch_summary.csv|json``, ``batch_report.json`` and ``pages`` into ``folder``.
 
-    ``rows`` go through ``maker``; ``began`` is the ``perf_counter`` from which the time is told that it
+    ``rows`` go through ``maker``; ``facts`` are asked for when all have passed, as they may be counted
+    from them; ``began`` is the ``perf_counter`` from which the time is told that it
     took. Returns the report, and the path of each file by its format; ``report`` is ``batch_report.json``.
 
     Rows are streamed: memory does not grow with their number. Each file appears whole or not at all. A
@@ -70,11 +71,10 @@ def write_summary(
     ):
         table = csv.writer(csv_file, lineterminator="\n")
         table.writerow(CSV_COLUMNS)
-        json_file.write(_head(facts))
         for number, row in enumerate(rows):
             table.writerow(csv_values(row))
             json_file.write(",\n" if number else "\n")
-            json_file.write(_dump(json_value(row)))
+            json_file.write(_dump(json_value(row)) if row.text is None else row.text.decode())
             maker.add(row)
         # What is known only when all rows have passed. A list comes last, so that a document ends the
         # same way whatever is in it: others copy it line by line.
@@ -83,13 +83,13 @@ def write_summary(
             json_file.write(",\n" if number else "\n")
             json_file.write(_dump(dataclasses.asdict(finding)))
         json_file.write("\n]}\n")
+    facts = facts() if callable(facts) else facts
     report = maker.report(dataclasses.replace(facts, summing_up=round(time.perf_counter() - began, 3)))
     written, problems = _pages(folder, report, pages)
     if problems:
         facts = dataclasses.replace(facts, problems=(*facts.problems, *problems))
         batch = dataclasses.replace(report.batch, problems=facts.problems)
         report = dataclasses.replace(report, batch=batch)
-        _tell_anew(drafts["json"], facts)
         # Those that could be made would tell that all is well.
         first, (written, _) = written, _pages(folder, report, {name: pages[name] for name in written})
         for name, path in first.items():
@@ -97,6 +97,7 @@ def write_summary(
                 path.unlink(missing_ok=True)
         if "md" in pages and "md" not in written:
             written["md"] = _put(folder / MARKDOWN, _no_page(report))
+    _put_head(drafts["json"], facts)
     drafts["report"].write_text(_dump(report.to_json()) + "\n", encoding="utf-8", errors=_ERRORS)
     for name, path in paths.items():
         os.replace(drafts[name], path)
@@ -140,13 +141,12 @@ def _head(facts: BatchFacts) -> str:
     return f'{_dump(facts_to_json(facts))[:-1]},"runs":['
 
 
-def _tell_anew(path: Path, facts: BatchFacts) -> None:
-    """Put other facts in front of the runs of a summary."""
+def _put_head(path: Path, facts: BatchFacts) -> None:
+    """Put the facts, which are known last, in front of the runs of a summary."""
     anew = _draft(path)
-    with path.open(encoding="utf-8") as old, anew.open("w", encoding="utf-8", errors=_ERRORS) as new:
-        old.readline()
-        new.write(f"{_head(facts)}\n")
-        shutil.copyfileobj(old, new)
+    with path.open("rb") as runs, anew.open("wb") as new:
+        new.write(_head(facts).encode("utf-8", _ERRORS))
+        shutil.copyfileobj(runs, new, 1 << 20)
     os.replace(anew, path)
 
 

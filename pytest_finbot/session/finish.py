@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_finbot.baselines.waivers import expired
 from pytest_finbot.errors import RegistryError
-from pytest_finbot.reports.facts import GateFacts, WaiverFacts
+from pytest_finbot.reports.facts import BatchFacts, GateFacts, WaiverFacts
 from pytest_finbot.reports.folding import Excused, RecordsTally, batch_facts, summary_rows
 from pytest_finbot.reports.making import ReportMaker
 from pytest_finbot.reports.ranking import Configurations
@@ -76,42 +76,50 @@ def finish_batch(
     fold = registry.fold(opened.batch_id)
     now = datetime.now(UTC)
     tally = RecordsTally(since=_stamp(now - timedelta(seconds=seconds)))
-    gone = tuple(_gone(tally.passing(fold.records()), registry, opened))
+    gone = _Gone(registry, opened)
     stitched = stitch_all(parts, fold, registry, opened.output)
     compared = compare_all(comparisons, fold, registry)
     unreadable = (f"{one.run} against {one.reference}: {one.why_not}" for one in compared if one.fault)
-    session = SessionFacts(
-        finished_at=_stamp(now),
-        seconds=round(seconds, 3),
-        fail_on=fail_on,
-        gate=_gate_facts(fold, gate, changes, fail_on) if gate.gated else None,
-        problems=(
-            *problems,
-            *gone,
-            *_not_accepted(fold, changes),
-            *_not_stitched(stitched, fold),
-            *unreadable,
-        ),
-        notes=(*batch.notes, *notes),
-        stitched=stitched,
-        compared=compared,
-        time_spent=tally.phases.time_spent(seconds, workers),
-        shard=shard,
-        empty_share=batch.share is not None and batch.share.empty,
-    )
-    try:
-        keep_session(registry, opened.batch_id, session_began, _stamp(now), session)
-    except RegistryError as error:
-        why = f"what this session knew could not be recorded: {error}"
-        session = dataclasses.replace(session, problems=(*session.problems, why))
-    facts = batch_facts(fold, opened.batch_id, manifest, session, tally)
-    _copy_logs(registry.logs_folder(opened.batch_id), opened.output / "logs")
     shown = Excused()
+
+    def facts() -> BatchFacts:
+        """What is known when all records have passed; recorded before anything is made of it."""
+        session = SessionFacts(
+            finished_at=_stamp(now),
+            seconds=round(seconds, 3),
+            fail_on=fail_on,
+            gate=_gate_facts(fold, gate, changes, fail_on) if gate.gated else None,
+            problems=(
+                *problems,
+                *gone.problems(),
+                *_not_accepted(fold, changes),
+                *_not_stitched(stitched, fold),
+                *unreadable,
+            ),
+            notes=(*batch.notes, *notes),
+            stitched=stitched,
+            compared=compared,
+            time_spent=tally.phases.time_spent(seconds, workers),
+            shard=shard,
+            empty_share=batch.share is not None and batch.share.empty,
+        )
+        try:
+            keep_session(registry, opened.batch_id, session_began, _stamp(now), session)
+        except RegistryError as error:
+            why = f"what this session knew could not be recorded: {error}"
+            session = dataclasses.replace(session, problems=(*session.problems, why))
+        return batch_facts(fold, opened.batch_id, manifest, session, tally)
+
+    def seen(record: Mapping[str, Any]) -> None:
+        tally.add(record)
+        gone.add(record)
+
+    _copy_logs(registry.logs_folder(opened.batch_id), opened.output / "logs")
     if gate.accepts_nothing:
         shown.lines.append(
             f"  nothing is accepted: --finbot-accept {gate.accept!r} matches no run of this batch"
         )
-    rows = shown.passing(summary_rows(fold, opened.batch_id, gate.missing))
+    rows = shown.passing(summary_rows(fold, opened.batch_id, gate.missing, seen))
     pages = dict(PAGES)
     if "html" in also:
         pages["html"] = lambda folder, report: _write_html(folder, report, registry, fold)
@@ -197,24 +205,33 @@ def _not_accepted(fold: BatchFold, changes: Sequence[Change]) -> Iterator[str]:
             yield f"{record['name']} was to be accepted and was not: {why}"
 
 
-def _gone(records: Iterable[Mapping[str, Any]], registry: Registry, opened: OpenBatch) -> Iterator[str]:
+class _Gone:
     """Files that records speak of, and that somebody removed meanwhile."""
-    gone: list[str] = []
-    runs = 0
-    for record in records:
-        folder = opened.run_folder(record["name"])
+
+    def __init__(self, registry: Registry, opened: OpenBatch) -> None:
+        self._registry, self._opened = registry, opened
+        self._runs = 0
+        self._gone: list[str] = []
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Look for the files of one record."""
+        folder = self._opened.run_folder(record["name"])
         tables = record.get("tables") or {}
         lost = [f"{folder / name}" for name in record.get("artifacts") or () if not (folder / name).exists()]
         lost += [
             f"object {record[name]}"
             for name in ("series", "fills", "marks")
-            if record.get(name) and name not in tables and not registry.objects.has(record[name])
+            if record.get(name) and name not in tables and not self._registry.objects.has(record[name])
         ]
-        runs += bool(lost)
-        gone += lost[: _MOST_GONE - len(gone)]
-    if runs:
-        words = "1 run" if runs == 1 else f"{runs:,} runs"
-        yield f"files of {words} are gone that were written during the batch: {', '.join(gone[:3])}, …"
+        self._runs += bool(lost)
+        self._gone += lost[: _MOST_GONE - len(self._gone)]
+
+    def problems(self) -> Iterator[str]:
+        """In a line what is gone, where something is."""
+        if self._runs:
+            words = "1 run" if self._runs == 1 else f"{self._runs:,} runs"
+            first = ", ".join(self._gone[:3])
+            yield f"files of {words} are gone that were written during the batch: {first}, …"
 
 
 def _copy_logs(source: Path, target: Path) -> None:

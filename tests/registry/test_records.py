@@ -232,3 +232,18 @@ def test_any_byte_that_changed_is_noticed(record, data):
     changed = raw[:place] + bytes([byte]) + raw[place + 1 :]
     with pytest.raises((ValueError, RegistryError)):
         unseal(changed, "here")
+
+
+def test_a_records_text_is_what_its_line_says_without_envelope_and_tables():
+    import json
+
+    from pytest_finbot.registry.records import record_text
+
+    record = {"name": "a", "metrics": {"sharpe": 0.1}, "said": 'x","tables":{}'}
+    text = record_text(seal("run", {**record, "tables": {}}, "it"))
+    assert text is not None
+    assert json.loads(text) == record
+    # With tables, of another kind, or without a checksum it has to be read.
+    assert record_text(seal("run", {**record, "tables": {"nav": {"nav": [1.0]}}}, "it")) is None
+    assert record_text(seal("crash", {**record, "tables": {}}, "it")) is None
+    assert record_text(b'{"v":1,"kind":"run","name":"a","tables":{}}\n') is None

@@ -9,7 +9,8 @@ def notes(*checks):
     records = [
         {"name": f"run{n}", "checks": [{"name": "coverage", **check}]} for n, check in enumerate(checks)
     ]
-    assert list(tally.passing(records)) == records
+    for record in records:
+        tally.add(record)
     return list(tally.notes())
 
 
