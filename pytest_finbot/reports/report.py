@@ -8,6 +8,7 @@ the templates.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -24,6 +25,9 @@ MOST_FAILED: Final = 200
 MOST_SHARDS: Final = 1_000
 MOST_OTHERS: Final = 2_000
 """Runs of each kind that are listed one by one; the others are counted, and are in the batch's CSV."""
+
+_SLICE: Final = re.compile(r"\.\d{4}-\d\d-\d\d_\d{4}-\d\d-\d\d\Z")
+"""How the name of a slice ends, which no batch file has."""
 
 Value = float | int | str | None
 ReportVerdict = Literal["passed", "not_gated", "changed", "failed", "incomplete"]
@@ -203,6 +207,22 @@ class RunFacts:
     def fails(self) -> bool:
         """Whether it keeps the gate shut by itself."""
         return self.status != "success"
+
+    @property
+    def not_deterministic(self) -> bool:
+        """Whether it gave another result when executed again: then it is nothing to accept."""
+        return any(check.name == "determinism" and check.verdict == "moved" for check in self.checks)
+
+    @property
+    def acceptable(self) -> bool:
+        """Whether ``--finbot-accept`` with its name would take its result, as the batch file has it."""
+        c = self.comparison
+        return (
+            self.verdict in ("moved", "new", "not_comparable")
+            and not (c is not None and c.accepting)
+            and not self.not_deterministic
+            and not _SLICE.search(self.run)
+        )
 
 
 @dataclass(frozen=True, slots=True)

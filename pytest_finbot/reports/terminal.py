@@ -26,7 +26,6 @@ NARROWEST: Final = 40
 _LEAST_NAME: Final = 16
 _GAP: Final = "  "
 _COLUMNS: Final = ("RUN", "WHAT", "FINAL NAV", "FURTHEST", "SINCE")
-_SLICE: Final = re.compile(r"\.\d{4}-\d\d-\d\d_\d{4}-\d\d-\d\d\Z")
 
 
 class Line(NamedTuple):
@@ -212,7 +211,9 @@ def _moved(run: RunFacts) -> tuple[str, str, str, str, str]:
     first = None if comparison is None else comparison.first_session
     return (
         harmless(run.run),
-        harmless((run.verdict or run.status).replace("_", " ")),
+        "not deterministic"
+        if run.not_deterministic
+        else harmless((run.verdict or run.status).replace("_", " ")),
         NOTHING if final is None else signed(final.change),
         harmless(furthest),
         harmless(first or NOTHING),
@@ -247,8 +248,8 @@ def how_to_accept(report: Report) -> str | None:
     gate = report.batch.gate
     if gate is None or gate.source.startswith(("batch:", "git:")) or not report.batch.file:
         return None
-    runs = [run.run for run in report.changed if run.fails and run.verdict in ("moved", "new")]
-    if not runs or any(_SLICE.search(run) for run in runs):
+    runs = [run.run for run in report.changed if run.fails and run.acceptable]
+    if not runs:
         return None
     one = len(runs) == 1 and not report.changed_not_listed
     which = runs[0] if one else "GLOB"

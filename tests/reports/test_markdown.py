@@ -272,6 +272,22 @@ def test_a_command_that_people_copy_holds_nothing_but_plain_names() -> None:
     assert "How to accept" not in markdown_report(report_of(a_record("fine")))
 
 
+def test_what_accepting_would_refuse_has_no_command() -> None:
+    facts = dataclasses.replace(
+        FINE, error_categories={"regression": 1}, gate=dataclasses.replace(GATE, verdicts={"moved": 1})
+    )
+    twice = {**moved("a", 1.0), "checks": [{"name": "determinism", "verdict": "moved", "message": "differs"}]}
+    page = markdown_report(report_of(twice, facts=facts))
+    assert "How to accept" not in page
+    assert "moved past tolerance, or gave another result when executed again.**" in page
+    assert "| `a` | moved (not deterministic) |" in page
+    slices = report_of(moved("a.2020-01-02_2020-02-01", 1.0), facts=facts)
+    other = dataclasses.replace(facts, gate=GateFacts("batch:batch-1", "any", {"moved": 1}))
+    for report in (slices, report_of(moved("a", 1.0), facts=other)):
+        assert "moved past tolerance.**" in markdown_report(report)
+        assert "How to accept" not in markdown_report(report)
+
+
 # ------------------------------------------------------------------------------ curves
 
 

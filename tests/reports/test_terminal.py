@@ -6,7 +6,14 @@ import pytest
 from rich.cells import cell_len
 
 from pytest_finbot.reports.facts import BatchFacts, GateFacts, WaiverFacts
-from pytest_finbot.reports.report import ComparisonFact, NavDifference, Report, RunFacts, ShardFacts
+from pytest_finbot.reports.report import (
+    ComparisonFact,
+    NavDifference,
+    Report,
+    RunFacts,
+    ShardFacts,
+    ToldCheck,
+)
 from pytest_finbot.reports.terminal import MOST_ROWS, batch_lines, harmless, harmless_text
 from tests.reports.hostile import MESSAGES, NAMES, SURROGATE
 
@@ -111,6 +118,13 @@ def test_what_cannot_be_accepted_into_a_folder_has_no_command():
         assert "accept" not in "\n".join(lines(report))
     slices = Report(FACTS, changed=(moved("one.2020-01-02_2020-02-01"),))
     assert "accept" not in "\n".join(lines(slices))
+
+
+def test_a_run_with_two_results_is_not_said_to_have_moved_nor_to_be_accepted():
+    twice = ToldCheck("determinism", "moved", "executed again it differs")
+    said = "\n".join(lines(Report(FACTS, changed=(moved("one", checks=(twice,)),))))
+    assert "one  not deterministic  " in said
+    assert "accept" not in said
 
 
 def is_harmless(line):

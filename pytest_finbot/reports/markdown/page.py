@@ -192,15 +192,10 @@ def _causes(runs: Sequence[RunFacts]) -> list[SharedCause]:
 
 def _accept(report: Report, runs: Sequence[RunFacts]) -> str | None:
     """The command that accepts what moved or is new; ``None`` where nothing can be accepted."""
-    if report.batch.gate is None:
+    gate = report.batch.gate
+    if gate is None or gate.source.startswith("batch:"):
         return None
-    there = {
-        run.run
-        for run in runs
-        if run.comparison is not None
-        and run.comparison.verdict in ("moved", "new", "not_comparable")
-        and not run.comparison.accepting
-    }
+    there = {run.run for run in runs if run.acceptable}
     if not there:
         return None
     only = next(iter(there)) if len(there) == 1 and not report.changed_not_listed else "*"
