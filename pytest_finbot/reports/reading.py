@@ -17,7 +17,8 @@ from pytest_finbot.reports.report import FORMAT, VERSION, Report
 
 MOST_BYTES: Final = 16 * 1024 * 1024
 _MOST_CHARACTERS: Final = 20_000
-_MOST_ENTRIES: Final = 5_000
+_MOST_ENTRIES: Final = 100_000
+"""More than a batch has runs: what is missing, accepted or compared with another run is listed whole."""
 _DEEPEST: Final = 16
 
 

@@ -285,6 +285,21 @@ def test_options_that_run_nothing_are_not_green(tmp_path):
     assert "left no summary of a session" in done.summary
 
 
+def test_what_ends_the_process_after_the_verdict_does_not_make_it_green(tmp_path):
+    workspace = tmp_path / "work"
+    workspace.mkdir()
+    (workspace / "prices.csv").write_text(PRICES)
+    (workspace / "conftest.py").write_text("import atexit, os\natexit.register(os._exit, 0)\n")
+    (workspace / "finbot.yaml").write_text(
+        "batch_name: core\nbaseline: baselines\nruns:\n- {id: a, strategy: fixed_weights, "
+        "data: {path: prices.csv}, symbols: [AAA], start_date: 2020-01-02, end_date: 2020-01-07}\n"
+    )
+    done = job(tmp_path, workspace, workers="")
+    assert done.steps["Gate"].status == 1
+    assert "pytest ended with status 0, and had told of its session that it is 1" in done.summary
+    assert done.outputs["new"] == "1"
+
+
 def test_an_installation_that_fails_leaves_a_red_job(tmp_path):
     done = job(tmp_path, tmp_path, install="echo first\nfalse\necho never")
     assert done.steps["Install"].output == "first\n"

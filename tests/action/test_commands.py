@@ -25,6 +25,7 @@ from pytest_finbot.cli.ci.summary import LIMIT, pages
 from pytest_finbot.errors import ParameterError, Problem
 from tests.action.runner import CommandReader, assignments
 from tests.reports.test_report import report_of
+from tests.reports.test_summary import a_record
 
 HOSTILE = [
     "a\n::error::forged",
@@ -186,6 +187,18 @@ def test_of_more_annotations_than_github_shows_the_last_says_how_many():
     assert len(many) == MOST
     assert many[0] == Annotation("error", "finbot: nothing was run", "wrong 1", "finbot.yaml", 1)
     assert many[-1].message.startswith("and 2 more")
+
+
+def test_runs_that_a_report_does_not_list_are_in_the_number_of_the_rest():
+    report = report_of(*(a_record(f"r{number}", "failed") for number in range(12)))
+    for changes, said in (
+        ({"failed_not_listed": 5_800}, "and 5,804 more: see"),
+        ({"failed_not_listed": 1, "changed_not_listed": 9}, "and at least 5 more: see"),
+    ):
+        told = Told(LeftBatch("one", "failed"), Path(), dataclasses.replace(report, **changes))
+        errors = [one for one in shown(Session(Left(1), "", (told,))) if one.level == "error"]
+        assert len(errors) == MOST
+        assert errors[-1].message.startswith(said)
 
 
 def test_a_summary_never_has_more_bytes_than_github_takes(tmp_path):

@@ -84,6 +84,13 @@ def test_a_report_survives_its_journey_as_json() -> None:
     assert again.changed[0].causes == ("code changed: strategies",)
 
 
+def test_a_report_of_ten_thousand_missing_runs_can_be_read() -> None:
+    gone = tuple(f"gone{number}" for number in range(10_000))
+    facts = dataclasses.replace(FINE, gate=dataclasses.replace(GATE, missing=gone))
+    report = report_of(a_record("fine"), facts=facts)
+    assert read_report(json.dumps(report.to_json()).encode()).missing == 10_000
+
+
 def test_the_furthest_run_comes_first_whatever_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(making, "MOST_CHANGED", 2)
     report = report_of(moved("a", 10.0), moved("b", -30.0), moved("c", 20.0), moved("d", -30.0))
@@ -198,7 +205,7 @@ def test_configurations_of_one_study_are_ranked_with_what_differs() -> None:
         ({"near": 10**30}, "whole number is too large"),
         ({"made_by": "x" * 30_000}, "30,000 characters"),
         ({"others": [{"run": "a", "run_id": "b", "status": "success", "onclick": "x"}]}, "onclick"),
-        ({"others": [{}] * 6_000}, "6,000 entries"),
+        ({"others": [{}] * 100_001}, "100,001 entries"),
         ({"shards": {"count": 2**62, "plan": "x", "present": [1]}}, "shards"),
     ],
 )

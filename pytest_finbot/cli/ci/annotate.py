@@ -53,13 +53,17 @@ def shown(session: Session) -> list[Annotation]:
     found = [*_of_session(session)]
     for told in session.worst_first:
         found += _of_batch(told)
+    # Of those that changed and are not listed it is not known which of them fail.
+    not_listed = sum(report.failed_not_listed for report in session.reports)
+    unsure = any(report.changed_not_listed for report in session.reports)
     listed: list[Annotation] = []
     for level in LEVELS:
         of_level = [annotation for annotation in found if annotation.level == level]
         if len(of_level) > MOST:
-            left = len(of_level) - MOST + 1
+            left = len(of_level) - MOST + 1 + (not_listed if level == "error" else 0)
+            words = f"and {'at least ' if unsure else ''}{left:,} more"
             more = Annotation(
-                of_level[0].level, "finbot", f"and {left:,} more: see the summary of this job, or the report"
+                of_level[0].level, "finbot", f"{words}: see the summary of this job, or the report"
             )
             of_level = [*of_level[: MOST - 1], more]
         listed += of_level

@@ -98,11 +98,17 @@ def run_session(inputs: RunInputs, folder: Path) -> Left:
         why = f"{len(problems):,} problems of batch files" if problems else "the call of pytest is wrong"
         return replace(given, why=f"{why}; nothing was run", problems=problems)
     try:
-        batches = tuple(_batches(summary, folder / "artifact", inputs.batches))
+        session = _without_runs(summary)
+        recorded = int(session["exitstatus"])
+        batches = tuple(_batches(session, folder / "artifact", inputs.batches))
     except (OSError, ValueError, KeyError, TypeError) as error:
         said = "" if isinstance(error, FileNotFoundError) else f" that can be read ({error})"
         words = f"pytest ended with status {ended.status} and left no summary of a session{said}"
         return replace(given, status=given.status or 1, why=given.why or words)
+    if given.status == 0 and recorded != 0:
+        # Something ended the process in its own way after the verdict: a plugin, a library, an exit handler.
+        words = f"pytest ended with status 0, and had told of its session that it is {recorded}"
+        return replace(given, status=min(max(recorded, 1), 255), batches=batches, why=words)
     told = [batch for batch in batches if batch.status is not None]
     wanted = len({Path(path).resolve() for path in inputs.batches})
     if given.status == 0 and len(told) < max(wanted, len(batches)):
@@ -137,9 +143,9 @@ def _environment(now: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in now.items() if name not in {*_OF_THE_RUNNER, *_INPUTS}}
 
 
-def _batches(summary: Path, artifact: Path, files: Sequence[str]) -> Iterator[LeftBatch]:
+def _batches(session: Any, artifact: Path, files: Sequence[str]) -> Iterator[LeftBatch]:
     """The session's batches, their reports copied. Raises OSError, ValueError, KeyError, TypeError."""
-    for number, said in enumerate(_without_runs(summary)["batches"]):
+    for number, said in enumerate(session["batches"]):
         name = str(said["batch_name"])
         reports = {key: Path(path) for key, path in said["reports"].items()}
         if not reports:
