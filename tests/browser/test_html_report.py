@@ -169,6 +169,8 @@ def test_it_fits_a_phone_and_a_sheet_of_paper(browser: Browser, written: Path, s
         draw(page)
         page.emulate_media(media="print")
         assert not page.locator("#theme").is_visible()
+        page.set_viewport_size({"width": 718, "height": 1123})  # A4 within Chromium's margins
+        assert page.evaluate("document.documentElement.scrollWidth") <= 718
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         assert page.locator("details.error[open]").count() == 2
         assert len(page.pdf(path=screenshots / "html-print.pdf")) > 10_000
