@@ -25,7 +25,7 @@ _FAILED_ROWS: Final = 5
 NARROWEST: Final = 40
 _LEAST_NAME: Final = 16
 _GAP: Final = "  "
-_COLUMNS: Final = ("RUN", "WHAT", "FINAL NAV", "FURTHEST", "SINCE")
+_COLUMNS: Final = ("RUN", "WHAT", "NAV CHANGE", "FURTHEST", "SINCE")
 
 
 class Line(NamedTuple):

@@ -67,7 +67,7 @@ def table_of(said):
 def test_a_row_says_how_far_when_and_since_when():
     said = lines(Report(FACTS, changed=(moved("core_us"),), failed=(broken("other", "first\nsecond"),)))
     head, row, failed, accept = table_of(said)
-    assert row == "  core_us  moved     -12.50  +10.0 bp on 2020-01-03  2020-01-02"
+    assert row == "  core_us  moved      -12.50  +10.0 bp on 2020-01-03  2020-01-02"
     assert head.index("WHAT") == row.index("moved")
     assert failed == "  other    engine_error in simulate: first"
     assert accept == (
