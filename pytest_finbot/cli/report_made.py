@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_finbot.reports.html.series import SeriesSource
 
 _ERRORS = "backslashreplace"
+_MOST_NAMED = 5
 
 
 @dataclass(slots=True)
@@ -131,6 +132,8 @@ def made_again(registry: FilesRegistry, batch_id: str) -> Made:
         session = dataclasses.replace(
             session, gate=gate_known_from(manifest, fold), shard=_shard_of(manifest)
         )
+    if fold.deleted:
+        session = dataclasses.replace(session, problems=(*session.problems, _deleted(fold.deleted)))
     tally = RecordsTally()
     missing = () if session.gate is None else session.gate.missing
     excused = Excused()
@@ -141,6 +144,13 @@ def made_again(registry: FilesRegistry, batch_id: str) -> Made:
         lambda: _registry_series(registry, fold),
         excused.lines,
     )
+
+
+def _deleted(names: Sequence[str]) -> str:
+    """A batch without its failed runs is not a green one."""
+    said = "1 run was" if len(names) == 1 else f"{len(names):,} runs were"
+    more = ", …" if len(names) > _MOST_NAMED else ""
+    return f"{said} deleted from the record, and counted nowhere: {', '.join(names[:_MOST_NAMED])}{more}"
 
 
 def _registry_series(registry: FilesRegistry, fold: BatchFold) -> SeriesSource:

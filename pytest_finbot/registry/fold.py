@@ -94,6 +94,8 @@ class BatchFold:
     _ended: bool = False
     facts: str | None = None
     """The hash of what the last session that began knew when it ended; ``None``: that is not recorded."""
+    deleted: tuple[str, ...] = ()
+    """Runs that were deleted, and not asked for since: they count nowhere."""
 
     @property
     def expected_count(self) -> int:
@@ -281,7 +283,8 @@ class _Folding:
     def result(self, writer_alive: bool | None) -> BatchFold:
         self.begins.sort()
         expected = self._expected()
-        gone = {name for begin in self.begins for name in begin.gone} | self.deleted.keys()
+        left_the_file = {name for begin in self.begins for name in begin.gone}
+        gone = left_the_file | self.deleted.keys()
         cancels = [cancel for cancel in self.cancels if not self.begins or cancel[0] >= self.begins[-1].at]
         # What the batch file held when it was last begun; it may have lost runs since before.
         last = self.begins[-1] if self.begins else None
@@ -317,6 +320,7 @@ class _Folding:
             _started=self.started,
             _ended=last is not None and last.ended,
             facts=None if last is None else self.known_at_end.get(last.at, ("", None))[1],
+            deleted=tuple(name for name in self.deleted if name not in owed | left_the_file),
         )
 
     def _expected(self) -> tuple[str, ...]:

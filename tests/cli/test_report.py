@@ -119,7 +119,7 @@ def test_on_a_terminal_it_is_what_the_session_printed(story):
     assert "  missing: gone has a baseline in baselines/small and is not in the batch file; " in asked.out
     assert "  waiver expired: own nav, until 2020-01-01, by Ada" in asked.out
     (head, row, failed) = lines[lines.index(next(one for one in lines if one.startswith("  RUN"))) :][:3]
-    assert head.split() == ["RUN", "WHAT", "FINAL", "NAV", "FURTHEST", "SINCE"]
+    assert head.split() == ["RUN", "WHAT", "NAV", "CHANGE", "FURTHEST", "SINCE"]
     assert row.split()[:2] == ["own", "moved"]
     assert failed.startswith("  broken  engine_error in simulate: ")
 
@@ -217,13 +217,19 @@ def test_a_later_session_that_is_killed_takes_nothing_over_from_the_first(regist
 
 
 def test_what_the_session_knew_survives_a_merge_and_a_prune(tmp_path, make_folder):
-    folder = begin(make_folder(tmp_path), "{id: kept}")
+    folder = begin(make_folder(tmp_path), "{id: kept}", "{id: other}")
     run(folder, "--finbot-accept", "--finbot-reason", "as it should be")
     assert folder.finbot("registry", "merge", ".finbot", "--registry", "united").status == 0
     later = datetime.now(UTC) + timedelta(days=30)
     assert prune(FilesRegistry(tmp_path / "united"), keep_last=5, apply=True, now=later).not_swept is None
     merged = folder.finbot("report", "last", "--registry", "united")
     assert (merged.status, "  accepted kept" in merged.out) == (0, True), merged.out
+
+    # Without its failed runs it would be green, and somebody may delete those.
+    assert folder.finbot("runs", "delete", "last/other", "--yes", "--registry", "united").status == 0
+    less = folder.finbot("report", "last", "--registry", "united")
+    said = "problem: 1 run was deleted from the record, and counted nowhere: other"
+    assert (less.status, said in less.out) == (1, True), less.out
 
 
 def test_a_batch_that_no_session_recorded_is_reported_and_not_green(ask, record):
