@@ -272,6 +272,11 @@ def test_a_command_that_people_copy_holds_nothing_but_plain_names() -> None:
     assert "How to accept" not in markdown_report(report_of(a_record("fine")))
 
 
+def test_the_first_line_does_not_say_all_where_some_were_not_asked_for() -> None:
+    page = markdown_report(report_of(a_record("fine"), facts=dataclasses.replace(FINE, deselected=2)))
+    assert "none fails the gate. 2 more were deselected.**" in page
+
+
 def test_what_accepting_would_refuse_has_no_command() -> None:
     facts = dataclasses.replace(
         FINE, error_categories={"regression": 1}, gate=dataclasses.replace(GATE, verdicts={"moved": 1})
