@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import shutil
 import tempfile
@@ -21,7 +20,7 @@ from pytest_finbot.reports.ranking import Configurations
 from pytest_finbot.reports.report import Report, ShardFacts
 from pytest_finbot.reports.rows import SummaryRow
 from pytest_finbot.reports.session_facts import gate_known_from, kept_session
-from pytest_finbot.reports.summary import REPORT, write_summary
+from pytest_finbot.reports.summary import REPORT, as_json, write_summary
 
 if TYPE_CHECKING:
     from pytest_finbot.registry.files import FilesRegistry
@@ -105,7 +104,7 @@ class Made:
             lines = batch_lines(report, width=100, shown=self.excused)
             return "".join(f"{harmless(line.text)}\n" for line in lines)
         assert name == "json", f"{REPORT} is what is left"
-        return json.dumps(report.to_json(), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+        return as_json(report.to_json()) + "\n"
 
 
 def _put(path: Path, document: str) -> Path:

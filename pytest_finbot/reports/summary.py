@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import json
 import os
+import re
 import shutil
 import time
 import traceback
@@ -27,6 +28,7 @@ DATA = ("csv", "json")
 MARKDOWN: Final = "batch_summary.md"
 REPORT = "batch_report.json"
 """What every format is made of, and reports of other machines: see :mod:`..report`."""
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _ERRORS = "backslashreplace"
 """A lone surrogate in somebody's words must not cost the summary."""
 
@@ -74,14 +76,14 @@ def write_summary(
         for number, row in enumerate(rows):
             table.writerow(csv_values(row))
             json_file.write(",\n" if number else "\n")
-            json_file.write(_dump(json_value(row)) if row.text is None else row.text.decode())
+            json_file.write(as_json(json_value(row)) if row.text is None else row.text.decode())
             maker.add(row)
         # What is known only when all rows have passed. A list comes last, so that a document ends the
         # same way whatever is in it: others copy it line by line.
-        json_file.write(f'\n],"prices":{_dump(maker.prices.to_json())},"odd":[')
+        json_file.write(f'\n],"prices":{as_json(maker.prices.to_json())},"odd":[')
         for number, finding in enumerate(maker.prices.odd):
             json_file.write(",\n" if number else "\n")
-            json_file.write(_dump(dataclasses.asdict(finding)))
+            json_file.write(as_json(dataclasses.asdict(finding)))
         json_file.write("\n]}\n")
     facts = facts() if callable(facts) else facts
     report = maker.report(dataclasses.replace(facts, summing_up=round(time.perf_counter() - began, 3)))
@@ -98,7 +100,7 @@ def write_summary(
         if "md" in pages and "md" not in written:
             written["md"] = _put(folder / MARKDOWN, _no_page(report))
     _put_head(drafts["json"], facts)
-    drafts["report"].write_text(_dump(report.to_json()) + "\n", encoding="utf-8", errors=_ERRORS)
+    drafts["report"].write_text(as_json(report.to_json()) + "\n", encoding="utf-8", errors=_ERRORS)
     for name, path in paths.items():
         os.replace(drafts[name], path)
     return report, paths | written
@@ -138,7 +140,7 @@ def _no_page(report: Report) -> str:
 
 def _head(facts: BatchFacts) -> str:
     """The first line of the summary as JSON; runs follow, one a line."""
-    return f'{_dump(facts_to_json(facts))[:-1]},"runs":['
+    return f'{as_json(facts_to_json(facts))[:-1]},"runs":['
 
 
 def _put_head(path: Path, facts: BatchFacts) -> None:
@@ -173,5 +175,7 @@ def facts_to_json(facts: BatchFacts) -> dict[str, Any]:
     }
 
 
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+def as_json(value: Any) -> str:
+    """Strict JSON. Of a lone surrogate, which many refuse to read, its code point is told (``\\ud800``)."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _SURROGATE.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text)

@@ -8,8 +8,10 @@ import pytest
 
 from pytest_finbot.reports.facts import BatchFacts
 from pytest_finbot.reports.markdown import page
+from pytest_finbot.reports.reading import read_report
 from pytest_finbot.reports.rows import SummaryRow
 from pytest_finbot.reports.summary import write_summary
+from tests.reports.hostile import MESSAGES, NAMES, SURROGATE
 
 FACTS = BatchFacts(
     batch_id="batch-20260101T000000Z-aaaaaa",
@@ -116,6 +118,32 @@ def test_a_long_batch_is_listed_in_part_and_says_so(tmp_path, monkeypatch):
     assert "run_1" in words
     assert "run_2" not in words
     assert "3 more ran; they are in `batch_summary.csv`" in words
+
+
+def test_what_others_read_holds_every_name_and_message_as_it_is(tmp_path):
+    """CSV, JSON and the report, each parsed; a text that a table would calculate is marked in CSV alone."""
+    said = [(f"r{n}", message) for n, message in enumerate((*NAMES, *MESSAGES, SURROGATE))]
+    rows = [
+        SummaryRow.of_record(
+            a_record(name, "failed", strategy=text[:200], error={"category": "crash", "message": text})
+        )
+        for name, text in said
+    ]
+    facts = dataclasses.replace(FACTS, description=NAMES[0], notes=NAMES, problems=NAMES)
+    report, paths = write_summary(tmp_path, facts, rows)
+    document = json.loads(paths["json"].read_text(encoding="utf-8"))
+    assert document["notes"] == list(NAMES)
+    with paths["csv"].open(encoding="utf-8", newline="") as file:
+        table = list(csv.DictReader(file))
+    again = read_report(paths["report"].read_bytes())
+    assert again.batch == report.batch
+    for (name, text), run, line, fact in zip(said, document["runs"], table, again.failed, strict=True):
+        text = text.encode("utf-8", "backslashreplace").decode()
+        assert (run["name"], run["error"]["message"]) == (name, text)
+        assert (fact.run, fact.error) == (name, text[:4_000])
+        assert line["run"] == name
+        assert None not in line
+        assert not line["error"].startswith(("=", "+", "-", "@", "\t", "\r"))
 
 
 def test_an_empty_batch_proves_nothing(tmp_path):
