@@ -127,7 +127,8 @@ def test_prune_says_what_would_go_and_keeps_what_was_accepted(place, recorded):
     status, out, _ = place.call("prune", "--older-than", "0h", "--apply", "--json")
     document = json.loads(out)
     assert (status, [one["batch_id"] for one in document["removed"]]) == (0, [recorded.moved])
-    assert place.call("verify")[1].startswith("1 batches, 2 records")
+    # Objects that are younger than an hour stay, whoever referred to them.
+    assert place.call("verify")[1].splitlines()[-1].startswith("1 batches, 2 records")
     status, out, _ = place.call("prune", "--keep-last", "0", "--no-keep-accepted", "--apply")
     assert f"removed {recorded.accepted}" in out
     assert place.call("verify")[1].splitlines()[-1].startswith("0 batches, 0 records")
