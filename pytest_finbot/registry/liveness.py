@@ -11,6 +11,7 @@ import os
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from pytest_finbot.errors import RegistryError
 from pytest_finbot.registry.durable import telling
@@ -25,25 +26,26 @@ _PATIENCE = 2.0
 """Seconds: who only looks holds the lock for a moment, shared."""
 
 
-class Hold:
-    """A batch's lock, held until :meth:`release` or the end of this process.
+HELD: Final[set[int]] = set()
+"""Descriptors of the locks that this process holds. Forked processes must not keep them, so they close
+these: a batch whose controller was killed would be at work for as long as its run needs to die."""
 
-    Forked processes must not keep it: they close :attr:`descriptor`.
-    """
+
+class Hold:
+    """A batch's lock, held until :meth:`release` or the end of this process."""
 
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
         self._pid = os.getpid()
-
-    @property
-    def descriptor(self) -> int | None:
-        return self._descriptor
+        if descriptor is not None:
+            HELD.add(descriptor)
 
     def release(self) -> None:
         """Let go; in a forked process, only of its own copy. A second time does nothing."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:
             return
+        HELD.discard(descriptor)
         if fcntl is not None and os.getpid() == self._pid:
             with suppress(OSError):  # a forked process that still has the file open must not keep the lock
                 fcntl.flock(descriptor, fcntl.LOCK_UN)

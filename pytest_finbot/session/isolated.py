@@ -19,6 +19,7 @@ from pytest_finbot.pipeline.execute import Log
 from pytest_finbot.pipeline.isolation import Child, Ended, available
 from pytest_finbot.pipeline.isolation.limits import memory_bound, memory_limit_available
 from pytest_finbot.registry.ids import run_id
+from pytest_finbot.registry.liveness import HELD
 from pytest_finbot.registry.records import record_from_json, record_to_json
 from pytest_finbot.session.attempt import Attempt, Executor, OpenBatch, UnrecordedError, described, now
 from pytest_finbot.session.max_rss import MemoryWatch
@@ -80,7 +81,7 @@ class IsolatedExecutor:
         self._executor = executor
         self._batches = batches
         self._memory = memory
-        self._child = Child(self._work)
+        self._child = Child(self._work, close=HELD)
 
     def execute(
         self,

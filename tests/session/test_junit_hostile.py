@@ -27,7 +27,7 @@ def test_every_message_is_in_the_xml_and_in_the_log(project):
     (project.path / "said.json").write_text(json.dumps(said))
     project.batch("".join(f"- {{id: run_{n}, strategy: 'ours:broken'}}\n" for n in range(len(said))))
     result = project.pytest(
-        "--junitxml", "junit.xml", "-o", "junit_logging=all", "--finbot-log-json=log.jsonl"
+        "--junitxml", "junit.xml", "--finbot-isolation=inline", "--finbot-log-json=log.jsonl"
     )
     assert result.ret == 1
     cases = {case.get("name"): case for case in ET.parse(project.path / "junit.xml").iter("testcase")}
