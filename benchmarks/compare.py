@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from measuring import Figure, report
 
 from pytest_finbot.baselines.compare import compare
+from pytest_finbot.baselines.facts import Acceptance
 from pytest_finbot.baselines.results import FillTable, RunResult
-from pytest_finbot.baselines.store import Acceptance, Baseline, read_baseline, write_baseline
+from pytest_finbot.baselines.store import Baseline, read_baseline, write_baseline
 from pytest_finbot.contracts import CheckSpec, Verdict
 from pytest_finbot.fingerprint import sha256_of_json
 from pytest_finbot.tolerances import METRIC_UNITS, tolerances_of

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from pytest_finbot.baselines.compare import compare
+from pytest_finbot.baselines.facts import Acceptance
 from pytest_finbot.baselines.headline import headline
 from pytest_finbot.baselines.sources import BatchSource, acceptable
-from pytest_finbot.baselines.store import Acceptance, read_baseline, says_something, write_baseline
+from pytest_finbot.baselines.store import read_baseline, says_something, write_baseline
 from pytest_finbot.config.manifest import runs_from_json
 from pytest_finbot.contracts import CheckSpec, Verdict
 from pytest_finbot.errors import BaselineError, did_you_mean

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 
 import numpy as np
 
 from pytest_finbot.baselines.align import Pair
+from pytest_finbot.baselines.facts import Curve
 from pytest_finbot.baselines.size import relative
 
 MOST_POINTS = 60
+"""Sessions that a curve has at the most."""
 _BP = 1e4
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """Difference in NAV in basis points of the baseline's, at ``sessions`` (ISO dates).
-
-    Where there are more than :data:`MOST_POINTS` sessions, each point is the one of its stretch that
-    is furthest from the baseline. ``None`` is a NAV that is no number on one side only.
-    """
-
-    sessions: tuple[str, ...]
-    bp: tuple[float | None, ...]
 
 
 def curve_of(pair: Pair) -> Curve | None:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pytest_finbot.contracts import Cause, CheckResult, Verdict
 
 if TYPE_CHECKING:
-    from pytest_finbot.baselines.curve import Curve
     from pytest_finbot.baselines.results import RunResult
 
 Course = Literal["grows", "stays", "returns"]
@@ -81,6 +80,28 @@ class MetricMove:
     baseline: float | int | str | None
     now: float | int | str | None
     judgement: Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """Difference in NAV in basis points of the baseline's, at ``sessions`` (ISO dates).
+
+    Where there are many sessions, each point is the one of its stretch that is furthest from the
+    baseline. ``None`` is a NAV that is no number on one side only.
+    """
+
+    sessions: tuple[str, ...]
+    bp: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Who answers for a baseline. ``at`` is ISO 8601 in UTC; ``commit`` the revision it was run at."""
+
+    at: str
+    by: str
+    reason: str
+    commit: str
 
 
 _NO_JSON: Final = ("checks", "baseline")

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from pytest_finbot.baselines.facts import Acceptance
 from pytest_finbot.baselines.results import RunResult
 from pytest_finbot.baselines.table_file import read_table, values_hash, write_table
 from pytest_finbot.errors import BaselineError
@@ -29,16 +30,6 @@ _T = TypeVar("_T")
 FORMAT = "finbot-baseline"
 VERSION = 1
 _MEND = "restore it from version control, or remove it (finbot baseline remove) and accept the run again"
-
-
-@dataclass(frozen=True, slots=True)
-class Acceptance:
-    """Who answers for a baseline. ``at`` is ISO 8601 in UTC; ``commit`` the revision it was run at."""
-
-    at: str
-    by: str
-    reason: str
-    commit: str
 
 
 def says_something(reason: str | None) -> bool:

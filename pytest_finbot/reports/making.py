@@ -6,8 +6,17 @@ import heapq
 from collections.abc import Mapping
 from typing import Any, Final
 
+from pytest_finbot.baselines.facts import (
+    Acceptance,
+    Curve,
+    Difference,
+    FillFact,
+    FillMove,
+    MetricMove,
+    PositionMove,
+)
 from pytest_finbot.baselines.metrics import PREFIX
-from pytest_finbot.contracts import SERIES_CHECKS
+from pytest_finbot.contracts import SERIES_CHECKS, CheckResult, Verdict
 from pytest_finbot.reports.facts import BatchFacts
 from pytest_finbot.reports.price_facts import PriceTally
 from pytest_finbot.reports.ranking import RANKED_BY, Configurations
@@ -15,20 +24,12 @@ from pytest_finbot.reports.report import (
     MOST_CHANGED,
     MOST_FAILED,
     MOST_OTHERS,
-    AcceptedFact,
     CauseFact,
     ComparisonFact,
-    CurveFact,
-    FirstFill,
-    MovedMetric,
-    NavDifference,
-    PositionFact,
     PriceFacts,
     Report,
     RunFacts,
     ShardFacts,
-    ToldCheck,
-    Trade,
 )
 from pytest_finbot.reports.rows import SummaryRow
 from pytest_finbot.reports.warning_facts import WarningTally
@@ -163,16 +164,16 @@ def comparison_fact(comparison: Mapping[str, Any]) -> ComparisonFact:
         first_checks=tuple(c.get("first_checks") or ()),
         nav_at_first=_difference(c.get("nav_at_first")),
         cash_at_first=_difference(c.get("cash_at_first")),
-        positions=tuple(PositionFact(**position) for position in c.get("positions") or ()),
+        positions=tuple(PositionMove(**position) for position in c.get("positions") or ()),
         positions_not_listed=c.get("positions_not_listed", 0),
         first_fill=None
         if first_fill is None
-        else FirstFill(first_fill["number"], _trade(first_fill["baseline"]), _trade(first_fill["now"])),
+        else FillMove(first_fill["number"], _fill(first_fill["baseline"]), _fill(first_fill["now"])),
         largest=_difference(c.get("largest")),
         final=_difference(c.get("final")),
         course=c.get("course"),
-        curve=None if curve is None else CurveFact(tuple(curve["sessions"]), tuple(curve["bp"])),
-        metrics=tuple(MovedMetric(**metric) for metric in c.get("metrics") or ()),
+        curve=None if curve is None else Curve(tuple(curve["sessions"]), tuple(curve["bp"])),
+        metrics=tuple(MetricMove(**metric) for metric in c.get("metrics") or ()),
         baseline_metrics=dict(c.get("baseline_metrics") or {}),
         causes=tuple(
             CauseFact(cause["part"], cause["detail"][:_LONGEST])
@@ -180,24 +181,24 @@ def comparison_fact(comparison: Mapping[str, Any]) -> ComparisonFact:
         ),
         waived_by=tuple(c.get("waived_by") or ()),
         source=c.get("source"),
-        accepted=None if accepted is None else AcceptedFact(**accepted),
+        accepted=None if accepted is None else Acceptance(**accepted),
         accepting=c.get("accepting", False),
     )
 
 
-def _difference(value: Mapping[str, Any] | None) -> NavDifference | None:
-    return None if value is None else NavDifference(**value)
+def _difference(value: Mapping[str, Any] | None) -> Difference | None:
+    return None if value is None else Difference(**value)
 
 
-def _trade(value: Mapping[str, Any] | None) -> Trade | None:
-    return None if value is None else Trade(**value)
+def _fill(value: Mapping[str, Any] | None) -> FillFact | None:
+    return None if value is None else FillFact(**value)
 
 
-def _told_checks(record: Mapping[str, Any]) -> list[ToldCheck]:
+def _told_checks(record: Mapping[str, Any]) -> list[CheckResult]:
     return [
-        ToldCheck(
+        CheckResult(
             name=check["name"],
-            verdict=check["verdict"],
+            verdict=Verdict(check["verdict"]),
             message=(check.get("message") or "")[:_LONGEST],
             value=check.get("value"),
             limit=check.get("limit"),

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import pytest_finbot
+from pytest_finbot.baselines.facts import Acceptance, Curve, Difference, FillMove, MetricMove, PositionMove
+from pytest_finbot.contracts import CheckResult
 from pytest_finbot.reports.facts import BatchFacts
 from pytest_finbot.reports.price_facts import OddFinding, RunPrices
 from pytest_finbot.reports.warning_facts import Warned
@@ -35,58 +37,6 @@ WORST_FIRST: Final[tuple[ReportVerdict, ...]] = ("incomplete", "failed", "change
 
 
 @dataclass(frozen=True, slots=True)
-class NavDifference:
-    """Two values in currency on ``session``; ``change`` is now less baseline, ``relative`` a fraction."""
-
-    session: str
-    baseline: float | None
-    now: float | None
-    change: float | None
-    relative: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class PositionFact:
-    """One asset on the first session: market values (currency) and quantities."""
-
-    asset: str
-    baseline: float | None
-    now: float | None
-    baseline_quantity: float | None = None
-    now_quantity: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Trade:
-    """One executed trade: signed quantity, price and fee in currency."""
-
-    session: str
-    asset: str
-    quantity: float | None
-    price: float | None
-    fee: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class FirstFill:
-    """The first fill, ``number`` from 1 on, that differs; ``None`` on the side that has none."""
-
-    number: int
-    baseline: Trade | None
-    now: Trade | None
-
-
-@dataclass(frozen=True, slots=True)
-class MovedMetric:
-    """A metric beyond its limit."""
-
-    name: str
-    baseline: Value
-    now: Value
-    judgement: Literal["better", "worse", "changed"]
-
-
-@dataclass(frozen=True, slots=True)
 class CauseFact:
     """One difference between what the two results depended on, see ``contracts.Cause``."""
 
@@ -101,37 +51,6 @@ class CauseFact:
 
 
 @dataclass(frozen=True, slots=True)
-class CurveFact:
-    """Difference in NAV, basis points of the baseline's, at some ``sessions``; see ``baselines.curve``."""
-
-    sessions: tuple[str, ...]
-    bp: tuple[float | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AcceptedFact:
-    """Who accepted the baseline, when, why, at which commit."""
-
-    at: str
-    by: str
-    reason: str
-    commit: str
-
-
-@dataclass(frozen=True, slots=True)
-class ToldCheck:
-    """A check that is out of its limit or could not be made; ``value`` and ``limit`` in its own unit."""
-
-    name: str
-    verdict: str
-    message: str = ""
-    value: float | None = None
-    limit: float | None = None
-    session: str | None = None
-    asset: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class ComparisonFact:
     """A changed run against its baseline, see ``baselines.facts.Comparison``."""
 
@@ -141,21 +60,21 @@ class ComparisonFact:
     reason: str | None = None
     first_session: str | None = None
     first_checks: tuple[str, ...] = ()
-    nav_at_first: NavDifference | None = None
-    cash_at_first: NavDifference | None = None
-    positions: tuple[PositionFact, ...] = ()
+    nav_at_first: Difference | None = None
+    cash_at_first: Difference | None = None
+    positions: tuple[PositionMove, ...] = ()
     positions_not_listed: int = 0
-    first_fill: FirstFill | None = None
-    largest: NavDifference | None = None
-    final: NavDifference | None = None
+    first_fill: FillMove | None = None
+    largest: Difference | None = None
+    final: Difference | None = None
     course: str | None = None
-    curve: CurveFact | None = None
-    metrics: tuple[MovedMetric, ...] = ()
+    curve: Curve | None = None
+    metrics: tuple[MetricMove, ...] = ()
     baseline_metrics: Mapping[str, Value] = field(default_factory=dict)
     causes: tuple[CauseFact, ...] = ()
     waived_by: tuple[str, ...] = ()
     source: str | None = None
-    accepted: AcceptedFact | None = None
+    accepted: Acceptance | None = None
     accepting: bool = False
 
 
@@ -189,7 +108,7 @@ class RunFacts:
     near: float | None = None
     metrics: Mapping[str, Value] = field(default_factory=dict)
     comparison: ComparisonFact | None = None
-    checks: tuple[ToldCheck, ...] = ()
+    checks: tuple[CheckResult, ...] = ()
     """Of a changed or failed run, those that were not passed."""
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_finbot.baselines.facts import with_defaults
+from pytest_finbot.reports.report import CauseFact
 from pytest_finbot.valuation.metric_kinds import METRIC_KINDS, Unit
 
 METRICS = tuple(name for name, kind in METRIC_KINDS.items() if kind.unit is not Unit.DATE)
@@ -134,13 +135,7 @@ CHANGED = ("moved", "new", "not_comparable", "waived")
 
 def causes_in_words(comparison: Mapping[str, Any]) -> list[str]:
     """``code changed: strategies.momentum``, ``data changed: AAPL 2018``, a line a cause."""
-    return [
-        f"{_PARTS.get(cause['part'], cause['part'])}: {cause['detail']}"
-        for cause in comparison.get("causes", ())
-    ]
-
-
-_PARTS = {part: f"{part} changed" for part in ("config", "data", "code", "environment")}
+    return [CauseFact(cause["part"], cause["detail"]).words for cause in comparison.get("causes", ())]
 
 
 CSV_COLUMNS = (

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from pytest_finbot.baselines import headline
 
 if TYPE_CHECKING:
+    from pytest_finbot.baselines.facts import FillFact
     from pytest_finbot.reports.phase_facts import TimeSpent
-    from pytest_finbot.reports.report import Trade
 
 NOTHING = "\u2013"
 """An en dash."""
@@ -223,7 +223,7 @@ def within(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
 
 
-def trade(fill: Mapping[str, Any] | Trade) -> str:
+def trade(fill: Mapping[str, Any] | FillFact) -> str:
     """A fill as ``buy 25 AAPL at 101.2, fee 1.26``; its day is told beside it."""
     if not isinstance(fill, Mapping):
         fill = dataclasses.asdict(fill)

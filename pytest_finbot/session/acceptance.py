@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pytest_finbot.baselines.store import Acceptance, says_something
+from pytest_finbot.baselines.facts import Acceptance
+from pytest_finbot.baselines.store import says_something
 from pytest_finbot.session.provenance import provenance
 
 _NO = ("", "0", "false", "no")

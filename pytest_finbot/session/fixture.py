@@ -18,12 +18,12 @@ from typing import Any, NoReturn
 import pytest
 from pydantic import ValidationError
 
-from pytest_finbot.baselines.facts import Comparison
+from pytest_finbot.baselines.facts import Acceptance, Comparison
 from pytest_finbot.baselines.headline import headline
 from pytest_finbot.baselines.judge import Gate
 from pytest_finbot.baselines.results import RunResult
 from pytest_finbot.baselines.sources import FolderSource
-from pytest_finbot.baselines.store import Acceptance, Baseline, baseline_names, write_baseline
+from pytest_finbot.baselines.store import Baseline, baseline_names, write_baseline
 from pytest_finbot.config.checks import ChecksModel, put_on
 from pytest_finbot.config.problems import Findings
 from pytest_finbot.config.source import Positions

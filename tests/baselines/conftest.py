@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from pytest_finbot.baselines.compare import compare
+from pytest_finbot.baselines.facts import Acceptance
 from pytest_finbot.baselines.results import FillTable, RunResult
 from pytest_finbot.baselines.sources import BatchSource
-from pytest_finbot.baselines.store import Acceptance, Baseline
+from pytest_finbot.baselines.store import Baseline
 from pytest_finbot.config.manifest import runs_to_json
 from pytest_finbot.contracts import CheckSpec, DataSpec, EngineResult, Fills, RunRecord, RunSpec, RunStatus
 from pytest_finbot.fingerprint import sha256_of_json

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from pytest_finbot.baselines.accept import accept_batch
-from pytest_finbot.baselines.store import Acceptance, read_baseline
+from pytest_finbot.baselines.facts import Acceptance
+from pytest_finbot.baselines.store import read_baseline
 from pytest_finbot.contracts import CheckResult, CheckSpec, ErrorCategory, ErrorInfo, RunStatus, Verdict
 from pytest_finbot.errors import BaselineError
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from pytest_finbot.baselines.coverage import check_coverage, counts_of
+from pytest_finbot.baselines.facts import Acceptance
 from pytest_finbot.baselines.judge import Gate
 from pytest_finbot.baselines.slices import Slice, own_sessions
-from pytest_finbot.baselines.store import Acceptance, Baseline
+from pytest_finbot.baselines.store import Baseline
 from pytest_finbot.contracts import CheckSpec, Verdict, Waiver
 from pytest_finbot.tolerances import tolerances_of
 

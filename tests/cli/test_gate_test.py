@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from pytest_finbot.baselines import prove as prove_module
-from pytest_finbot.baselines.facts import Comparison
+from pytest_finbot.baselines.facts import Acceptance, Comparison
 from pytest_finbot.baselines.results import RunResult, fill_table
-from pytest_finbot.baselines.store import Acceptance, Baseline, write_baseline
+from pytest_finbot.baselines.store import Baseline, write_baseline
 from pytest_finbot.cli.main import main
 from pytest_finbot.contracts import EngineResult, Verdict
 from pytest_finbot.tolerances import PRESETS

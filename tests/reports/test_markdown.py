@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_finbot.baselines.facts import Curve
 from pytest_finbot.reports.compared import ComparedCheck, ComparedFacts, NavApart
 from pytest_finbot.reports.facts import GateFacts, WaiverFacts
 from pytest_finbot.reports.markdown import LIMIT, markdown_report
@@ -18,7 +19,7 @@ from pytest_finbot.reports.markdown import page as page_module
 from pytest_finbot.reports.markdown.cutting import cut_to_fit
 from pytest_finbot.reports.markdown.page import MOST_POINTS, drawn
 from pytest_finbot.reports.phase_facts import PhaseFacts
-from pytest_finbot.reports.report import CurveFact, Report, RunFacts, ShardFacts
+from pytest_finbot.reports.report import Report, RunFacts, ShardFacts
 from pytest_finbot.reports.stitched import StitchedFacts, StitchedPart
 from pytest_finbot.reports.warning_facts import Warned
 from pytest_finbot.reports.words import code, html_name, name, plain, shown
@@ -299,22 +300,22 @@ def test_what_accepting_would_refuse_has_no_command() -> None:
 def test_a_curve_is_drawn_by_what_is_furthest_in_each_part() -> None:
     bp = [0.0] * 400
     bp[123] = -50.0
-    line = drawn(CurveFact(tuple(f"day {n}" for n in range(400)), tuple(bp)))
+    line = drawn(Curve(tuple(f"day {n}" for n in range(400)), tuple(bp)))
     assert line is not None
     assert len(line.blocks) == 40
     assert line.blocks.count("▁") == 1
     assert (line.first, line.last, line.least, line.greatest) == ("day 0", "day 399", -50.0, 0.0)
-    gap = drawn(CurveFact(("a", "b", "c"), (None, 1.0, None)))
+    gap = drawn(Curve(("a", "b", "c"), (None, 1.0, None)))
     assert gap is not None
     assert gap.blocks == "·▄·"
-    assert drawn(CurveFact(("a",), (None,))) is None
+    assert drawn(Curve(("a",), (None,))) is None
     assert drawn(None) is None
 
 
 def test_at_most_three_diagrams_of_at_most_two_hundred_points() -> None:
     def curved(run: RunFacts) -> RunFacts:
         assert run.comparison is not None
-        curve = CurveFact(("2020-01-01\n```", *("2020-01-02",) * 998, "</details>"), (1.5,) * 1000)
+        curve = Curve(("2020-01-01\n```", *("2020-01-02",) * 998, "</details>"), (1.5,) * 1000)
         return dataclasses.replace(run, comparison=dataclasses.replace(run.comparison, curve=curve))
 
     report = report_of(*(moved(f"run_{n}", 10.0 + n) for n in range(5)))

@@ -5,15 +5,10 @@ import dataclasses
 import pytest
 from rich.cells import cell_len
 
+from pytest_finbot.baselines.facts import Difference
+from pytest_finbot.contracts import CheckResult, Verdict
 from pytest_finbot.reports.facts import BatchFacts, GateFacts, WaiverFacts
-from pytest_finbot.reports.report import (
-    ComparisonFact,
-    NavDifference,
-    Report,
-    RunFacts,
-    ShardFacts,
-    ToldCheck,
-)
+from pytest_finbot.reports.report import ComparisonFact, Report, RunFacts, ShardFacts
 from pytest_finbot.reports.terminal import MOST_ROWS, batch_lines, harmless, harmless_text
 from tests.reports.hostile import MESSAGES, NAMES, SURROGATE
 
@@ -42,8 +37,8 @@ FACTS = BatchFacts(
 
 
 def moved(name, bp=10.0, change=-12.5, **more):
-    largest = NavDifference("2020-01-03", 100.0, 99.0, -1.0, bp / 1e4)
-    final = NavDifference("2020-01-09", 100.0, 100.0 + change, change, change / 100.0)
+    largest = Difference("2020-01-03", 100.0, 99.0, -1.0, bp / 1e4)
+    final = Difference("2020-01-09", 100.0, 100.0 + change, change, change / 100.0)
     comparison = ComparisonFact("moved", "refactor", first_session="2020-01-02", largest=largest, final=final)
     return RunFacts(
         name, f"b/{name}", "failed", verdict="moved", category="regression", comparison=comparison, **more
@@ -121,7 +116,7 @@ def test_what_cannot_be_accepted_into_a_folder_has_no_command():
 
 
 def test_a_run_with_two_results_is_not_said_to_have_moved_nor_to_be_accepted():
-    twice = ToldCheck("determinism", "moved", "executed again it differs")
+    twice = CheckResult("determinism", Verdict.MOVED, "executed again it differs")
     said = "\n".join(lines(Report(FACTS, changed=(moved("one", checks=(twice,)),))))
     assert "one  not deterministic  " in said
     assert "accept" not in said

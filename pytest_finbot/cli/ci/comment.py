@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from pytest_finbot.cli.ci.telling_forges import note, report_in, tell, told_in_ci
+from pytest_finbot.cli.ci.telling_forges import note, report_or_why, tell, told_in_ci
 from pytest_finbot.forges.body import MODES
 
 if TYPE_CHECKING:
@@ -50,12 +50,7 @@ def comment(
         ref = pull_request_of(read_event(environment))
         if pull_request is not None and (ref is None or ref.number != pull_request):
             ref = PullRequestRef(pull_request)
-        report, lost = None, ""
-        try:
-            report = report_in(report_json)
-        except ReportError as error:
-            lost = str(error)
-        name = report_name.strip() or ("" if report is None else report.batch.batch_name)
+        report, name, lost = report_or_why(report_json, report_name)
         if ref is None:
             note("This run is of no pull request: there is nothing to comment on.", environment)
         elif mode == "never" and not environment.get("GITHUB_TOKEN", "").strip():

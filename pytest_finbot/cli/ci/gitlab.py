@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from pytest_finbot.cli.ci.telling_forges import note, report_in, tell, told_in_ci
+from pytest_finbot.cli.ci.telling_forges import note, report_or_why, tell, told_in_ci
 from pytest_finbot.forges.body import MODES
 
 if TYPE_CHECKING:
@@ -42,12 +42,7 @@ def gitlab(report_json: Path, report_name: str, mode: str) -> None:
     environment = os.environ
     with told_in_ci():
         ref, token = merge_request_of(environment), gitlab_token(environment)
-        report, lost = None, ""
-        try:
-            report = report_in(report_json)
-        except ReportError as error:
-            lost = str(error)
-        name = report_name.strip() or ("" if report is None else report.batch.batch_name)
+        report, name, lost = report_or_why(report_json, report_name)
         if ref is None:
             note("This pipeline is of no merge request: there is nothing to comment on.", environment)
         elif token is None and (ref.fork or mode == "never"):

@@ -59,3 +59,14 @@ def report_in(path: Path) -> Report:
     except OSError as error:
         raise ReportError(f"{path}: there is no report: {error.strerror}") from error
     return read_report(raw, str(path))
+
+
+def report_or_why(path: Path, report_name: str) -> tuple[Report | None, str, str]:
+    """The report, the name it is told under, and why there is none: then only a name that was given."""
+    from pytest_finbot.errors import ReportError
+
+    try:
+        report = report_in(path)
+    except ReportError as error:
+        return None, report_name.strip(), str(error)
+    return report, report_name.strip() or report.batch.batch_name, ""

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pytest_finbot.baselines.facts import FillFact
 from pytest_finbot.errors import FinbotError
 from pytest_finbot.reports.html.bokeh import bokeh_js
 from pytest_finbot.reports.html.charts import Chart, RunCharts, charts_of
@@ -18,7 +19,7 @@ from pytest_finbot.reports.html.policy import json_text, new_nonce, policy, scri
 from pytest_finbot.reports.html.series import SeriesSource
 from pytest_finbot.reports.html.thinning import spark
 from pytest_finbot.reports.markdown.page import page_facts
-from pytest_finbot.reports.report import Report, RunFacts, Trade
+from pytest_finbot.reports.report import Report, RunFacts
 from pytest_finbot.reports.templates import render, source_of
 from pytest_finbot.reports.words import shown, trade
 
@@ -188,10 +189,10 @@ def _counts(report: Report) -> list[tuple[str, int]]:
     return counts + [(name, number) for name, number in also if number]
 
 
-def _side(fill: Trade | Mapping[str, Any] | None) -> str:
+def _side(fill: FillFact | Mapping[str, Any] | None) -> str:
     """A fill in words; ``none`` on the side that has none."""
     if fill is None:
         return "none"
-    if isinstance(fill, Trade):
+    if isinstance(fill, FillFact):
         fill = {name: getattr(fill, name) for name in ("session", "asset", "quantity", "price", "fee")}
     return f"{fill['session']}: {trade(fill)}"

@@ -8,15 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pytest_finbot.baselines.facts import Curve
 from pytest_finbot.baselines.metrics import PREFIX
-from pytest_finbot.reports.report import (
-    ComparisonFact,
-    CurveFact,
-    Report,
-    RunFacts,
-    ToldCheck,
-    Value,
-)
+from pytest_finbot.contracts import CheckResult
+from pytest_finbot.reports.report import ComparisonFact, Report, RunFacts, Value
 from pytest_finbot.reports.sparkline import GAP, sparkline
 
 MOST_CHANGED: Final = 100
@@ -89,7 +84,7 @@ class Detail:
 
     run: RunFacts
     comparison: ComparisonFact
-    checks: tuple[ToldCheck, ...]
+    checks: tuple[CheckResult, ...]
     limits: Mapping[str, float | None]
     drawn: Drawn | None
     chart: Chart | None
@@ -123,7 +118,7 @@ def page_facts(report: Report) -> dict[str, Any]:
     }
 
 
-def drawn(curve: CurveFact | None, width: int = _SPARKS) -> Drawn | None:
+def drawn(curve: Curve | None, width: int = _SPARKS) -> Drawn | None:
     """A curve as at most ``width`` blocks, each the furthest of its days; ``None`` without any number."""
     if curve is None:
         return None
@@ -146,7 +141,7 @@ def _furthest(values: Sequence[float | None]) -> float | None:
     return max(known, key=abs) if known else None
 
 
-def _chart(curve: CurveFact | None) -> Chart | None:
+def _chart(curve: Curve | None) -> Chart | None:
     if curve is None:
         return None
     known = [(day, value) for day, value in zip(curve.sessions, curve.bp, strict=False) if value is not None]
