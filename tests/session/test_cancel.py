@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -77,6 +78,16 @@ class Session:
         return status, self.output()
 
 
+def holders(path):
+    """The processes that have a file open."""
+    found = set()
+    for entry in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):  # it has ended, or closed it
+            if os.readlink(entry) == str(path):
+                found.add(int(entry.parts[2]))
+    return found
+
+
 def check_cancelled(project, reason, *, slow):
     summary = project.summary()
     assert (summary["status"], summary["problems"]) == ("cancelled", [])
@@ -143,6 +154,9 @@ def test_a_batch_that_is_run_cannot_be_gone_on_with_by_another_session(project):
     second.stderr.fnmatch_lines([f"*batch {folder.name} is being run by another session*"])
     registry = open_registry(project.path / ".finbot")
     assert registry.fold(folder.name).status == "running"
+    if sys.platform == "linux":
+        # Not the child that executes the run: it would outlive the session by a moment, and the lock with it.
+        assert holders(folder / ".alive") == {session.process.pid}
     session.process.kill()
     session.end()
     assert registry.fold(folder.name).status == "partial"
