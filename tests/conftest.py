@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +22,11 @@ _AT_FIRST = dict(os.environ)
 AS_STARTED = {name: said for name, said in _AT_FIRST.items() if not name.startswith(("PYTEST_", "FINBOT_"))}
 
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As where a shell starts us in the background: so would all that we start, and be told Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Forked:
     """A process that the nursery started, with as much of ``subprocess.Popen`` as tests need."""
 
@@ -28,6 +34,7 @@ class Forked:
 
     def __init__(self, answers: socket.socket, command: Sequence[str]) -> None:
         self._answers, self._command = answers, command
+        self._status: int | None = None
         self.pid = int(self._answer(None))
 
     def _answer(self, timeout: float | None) -> str:
@@ -40,10 +47,13 @@ class Forked:
         return said.decode()
 
     def wait(self, timeout: float | None = None) -> int:
-        return int(self._answer(timeout))
+        if self._status is None:
+            self._status = int(self._answer(timeout))
+        return self._status
 
     def kill(self) -> None:
-        os.kill(self.pid, 9)
+        if self._status is None:
+            os.kill(self.pid, 9)
 
 
 class Nursery:
@@ -57,6 +67,7 @@ class Nursery:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: socket.socket | None = None
+        self._last: Forked | None = None
 
     def _start(self) -> socket.socket:
         if self._requests is None:
@@ -88,11 +99,15 @@ class Nursery:
                 stdout=stdout,
                 stderr=stderr,
             )
+        if self._last is not None:  # a test that failed has not waited for it, and its answer is not ours
+            self._last.kill()
+            self._last.wait(60)
         requests = self._start()
         job = {"command": command[1:], "folder": str(folder), "environment": dict(environment)}
         with open(os.devnull, "rb") as nothing:
             socket.send_fds(requests, [json.dumps(job).encode()], [nothing.fileno(), stdout, stderr])
-        return Forked(requests, command)
+        self._last = Forked(requests, command)
+        return self._last
 
     def popen_of(self, folder: Path) -> Callable[..., Forked | subprocess.Popen[bytes]]:
         """What takes the place of ``Pytester.popen``, with ``folder`` as the one of the user's modules."""
