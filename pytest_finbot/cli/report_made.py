@@ -72,7 +72,8 @@ class Made:
         """
         names = {"text": "batch_summary.txt", "md": "batch_summary.md", "html": "batch_summary.html"}
         documents: dict[str, str] = {}
-        with tempfile.TemporaryDirectory() as draft:
+        # In the folder itself: what is written there is put in its place without being copied.
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".batch_summary.") as draft:
             if {"csv", "json"} & set(formats):
                 report, paths = self._data(Path(draft))
             else:
@@ -82,9 +83,9 @@ class Made:
                     documents[names[name]] = self._document(name, report)
             written = [_put(folder / name, document) for name, document in documents.items()]
             if "csv" in formats:
-                written.append(_move(paths["csv"], folder / paths["csv"].name))
+                written.append(paths["csv"].replace(folder / paths["csv"].name))
             if "json" in formats:
-                written += [_move(paths[key], folder / paths[key].name) for key in ("json", "report")]
+                written += [paths[key].replace(folder / paths[key].name) for key in ("json", "report")]
         return report, written
 
     def _data(self, folder: Path) -> tuple[Report, dict[str, Path]]:
@@ -111,13 +112,6 @@ def _put(path: Path, document: str) -> Path:
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     # No newline is translated: a page names its scripts by the hash of their very bytes.
     draft.write_text(document, encoding="utf-8", errors=_ERRORS, newline="")
-    os.replace(draft, path)
-    return path
-
-
-def _move(source: Path, path: Path) -> Path:
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    shutil.copyfile(source, draft)
     os.replace(draft, path)
     return path
 

@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
+from pydantic_core import from_json
+
 from pytest_finbot.errors import RegistryError
 
 
@@ -27,6 +29,10 @@ def encode(value: Any, what: str) -> bytes:
 
 def decode(raw: bytes) -> Any:
     """The value of JSON text in UTF-8; raises ValueError (also for NaN and infinities)."""
+    try:
+        return from_json(raw, allow_inf_nan=False, cache_strings="keys")
+    except ValueError:
+        pass  # what it does not take has other words for why, or is an escape without a character
     try:
         return _DECODER.decode(raw.decode("utf-8"))
     except RecursionError as error:

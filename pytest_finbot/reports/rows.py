@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -138,15 +139,13 @@ def causes_in_words(comparison: Mapping[str, Any]) -> list[str]:
     return [CauseFact(cause["part"], cause["detail"]).words for cause in comparison.get("causes", ())]
 
 
-CSV_COLUMNS = (
-    *(
-        column.name
-        for column in dataclasses.fields(SummaryRow)
-        if column.name not in ("metrics", "record", "error", "text")
-    ),
-    *METRICS,
-    "error",
+_ROW_COLUMNS = tuple(
+    column.name
+    for column in dataclasses.fields(SummaryRow)
+    if column.name not in ("metrics", "record", "error", "text")
 )
+_OF_ROW = operator.attrgetter(*_ROW_COLUMNS)
+CSV_COLUMNS = (*_ROW_COLUMNS, *METRICS, "error")
 
 
 _CONTROL = {number: repr(chr(number))[1:-1] for number in (*range(32), *range(127, 160))}
@@ -160,15 +159,17 @@ def csv_values(row: SummaryRow) -> list[Any]:
     ``@`` at its beginning (https://owasp.org/www-community/attacks/CSV_Injection), and control
     characters are escaped, so that a run is a line.
     """
-    cells: list[Any] = []
-    for column in CSV_COLUMNS:
-        value = row.metrics.get(column) if column in METRICS else getattr(row, column)
-        if isinstance(value, str):
-            value = value.translate(_CONTROL)
-            if value.startswith(("=", "+", "-", "@")):
-                value = f"'{value}"
-        cells.append("" if value is None else value)
-    return cells
+    metrics = row.metrics
+    return [
+        _cell(value) if type(value) is str else "" if value is None else value
+        for value in (*_OF_ROW(row), *map(metrics.get, METRICS), row.error)
+    ]
+
+
+def _cell(text: str) -> str:
+    if not text.isprintable():
+        text = text.translate(_CONTROL)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def json_value(row: SummaryRow) -> dict[str, Any]:

@@ -31,6 +31,8 @@ REPORT = "batch_report.json"
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _ERRORS = "backslashreplace"
 """A lone surrogate in somebody's words must not cost the summary."""
+_BUFFER: Final = 1 << 20
+"""Bytes that are written at once."""
 
 
 Page = Callable[[Path, Report], Path]
@@ -69,22 +71,22 @@ def write_summary(
     drafts = {name: _draft(path) for name, path in paths.items()}
     with (
         drafts["csv"].open("w", encoding="utf-8", errors=_ERRORS, newline="") as csv_file,
-        drafts["json"].open("w", encoding="utf-8", errors=_ERRORS) as json_file,
+        drafts["json"].open("wb", _BUFFER) as json_file,
     ):
         table = csv.writer(csv_file, lineterminator="\n")
         table.writerow(CSV_COLUMNS)
         for number, row in enumerate(rows):
             table.writerow(csv_values(row))
-            json_file.write(",\n" if number else "\n")
-            json_file.write(as_json(json_value(row)) if row.text is None else row.text.decode())
+            json_file.write(b",\n" if number else b"\n")
+            json_file.write(_encoded(json_value(row)) if row.text is None else row.text)
             maker.add(row)
         # What is known only when all rows have passed. A list comes last, so that a document ends the
         # same way whatever is in it: others copy it line by line.
-        json_file.write(f'\n],"prices":{as_json(maker.prices.to_json())},"odd":[')
+        json_file.write(b'\n],"prices":' + _encoded(maker.prices.to_json()) + b',"odd":[')
         for number, finding in enumerate(maker.prices.odd):
-            json_file.write(",\n" if number else "\n")
-            json_file.write(as_json(dataclasses.asdict(finding)))
-        json_file.write("\n]}\n")
+            json_file.write(b",\n" if number else b"\n")
+            json_file.write(_encoded(dataclasses.asdict(finding)))
+        json_file.write(b"\n]}\n")
     facts = facts() if callable(facts) else facts
     report = maker.report(dataclasses.replace(facts, summing_up=round(time.perf_counter() - began, 3)))
     written, problems = _pages(folder, report, pages)
@@ -138,17 +140,17 @@ def _no_page(report: Report) -> str:
     )
 
 
-def _head(facts: BatchFacts) -> str:
+def _head(facts: BatchFacts) -> bytes:
     """The first line of the summary as JSON; runs follow, one a line."""
-    return f'{as_json(facts_to_json(facts))[:-1]},"runs":['
+    return _encoded(facts_to_json(facts))[:-1] + b',"runs":['
 
 
 def _put_head(path: Path, facts: BatchFacts) -> None:
     """Put the facts, which are known last, in front of the runs of a summary."""
     anew = _draft(path)
     with path.open("rb") as runs, anew.open("wb") as new:
-        new.write(_head(facts).encode("utf-8", _ERRORS))
-        shutil.copyfileobj(runs, new, 1 << 20)
+        new.write(_head(facts))
+        shutil.copyfileobj(runs, new, _BUFFER)
     os.replace(anew, path)
 
 
@@ -179,3 +181,7 @@ def as_json(value: Any) -> str:
     """Strict JSON. Of a lone surrogate, which many refuse to read, its code point is told (``\\ud800``)."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return _SURROGATE.sub(lambda found: f"\\\\u{ord(found[0]):04x}", text)
+
+
+def _encoded(value: Any) -> bytes:
+    return as_json(value).encode("utf-8", _ERRORS)
