@@ -122,6 +122,29 @@ def test_whichever_byte_is_changed_every_question_is_answered_with_what_was_reco
         assert record == before[4], at
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE tracks SET name = -name",
+        "UPDATE batches SET batch_id = replace(batch_id, 'batch', 'botch')",
+    ],
+)
+def test_that_there_is_no_such_run_is_not_believed_where_its_record_is_there(filled, statement):
+    with filled.index() as index:
+        before = index.record(f"{OLD}/run_7"), index.run(f"{OLD}/run_7")
+    assert None not in before
+    with filled.index() as index:
+        # Beside the index, as a disk would: between its refresh and the question.
+        edit(filled.path, statement)
+        assert (index.record(f"{OLD}/run_7"), index.run(f"{OLD}/run_7")) == before
+    with filled.index() as index:
+        edit(filled.path, statement)
+        assert index.run(f"{OLD}/run_7") == before[1]
+        assert index.run(f"{OLD}/run_77") is None
+        assert index.run(f"{OLD}x/run_7") is None
+        assert index.run("run_7") is None
+
+
 def test_an_index_that_breaks_twice_is_answered_from_memory(filled, monkeypatch):
     real = search.count_runs
     with filled.index() as index:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_finbot.errors import RegistryError, did_you_mean
 from pytest_finbot.registry.durable import telling
+from pytest_finbot.registry.fold import fold_batch
 from pytest_finbot.registry.index import search
 from pytest_finbot.registry.index.database import Database
 from pytest_finbot.registry.index.place import index_path
@@ -113,7 +114,7 @@ class Index:
 
     def run(self, run_id: str) -> RunRow | None:
         """The run with this id, None where there is none or where a later attempt counts."""
-        return self._ask(lambda asked: search.run(asked, run_id))
+        return self._found(search.run, run_id)
 
     def record(self, run_id: str) -> dict[str, Any]:
         """The whole record of a run as JSON values, without its envelope, read from its segment.
@@ -121,7 +122,7 @@ class Index:
         Raises RegistryError where there is no such run, and where its segment has changed or
         gone since the last refresh.
         """
-        place = self._ask(lambda asked: search.place(asked, run_id))
+        place = self._found(search.place, run_id)
         if place is None:
             near = self._ask(lambda asked: search.near_run_ids(asked, run_id))
             raise RegistryError(
@@ -184,6 +185,32 @@ class Index:
                 return self._answer(question)
             except sqlite3.Error as error:
                 raise RegistryError(f"the index in {self.where} cannot be read: {error}") from error
+
+    def _found(
+        self, question: Callable[[sqlite3.Connection, str], _Answer | None], run_id: str
+    ) -> _Answer | None:
+        """What is asked of a run. That there is none is not believed where a file has its record.
+
+        A byte that changed in the index may hide an entry, and SQLite does not see it.
+        """
+        found = self._ask(lambda asked: question(asked, run_id))
+        if found is None and self._is_recorded(run_id):
+            self.refresh()
+            found = self._ask(lambda asked: question(asked, run_id))
+            if found is None:
+                with self._guard:
+                    self._mend(sqlite3.DatabaseError(f"it does not have run {run_id}, which is recorded"))
+                found = self._ask(lambda asked: question(asked, run_id))
+        return found
+
+    def _is_recorded(self, run_id: str) -> bool:
+        batch_id, _, name = run_id.partition("/")
+        try:
+            folder = self._layout.batch_folder(batch_id)
+            fold = fold_batch(folder) if folder.is_dir() else None
+        except RegistryError:  # no id of a batch, or one that cannot be read: then nobody knows better
+            return False
+        return fold is not None and name in set(fold.expected) - set(fold.not_run)
 
     def _answer(self, question: Callable[[sqlite3.Connection], _Answer]) -> _Answer:
         with readable(), self._database.transaction("DEFERRED") as connection:
