@@ -43,7 +43,8 @@ def evenly(rows: IntArray, most: int) -> IntArray:
     """At most ``most`` of ``rows``, evenly, the first and the last among them."""
     if len(rows) <= most:
         return rows
-    return rows[np.unique(np.linspace(0, len(rows) - 1, most).round().astype(np.int64))]
+    places = np.linspace(0, len(rows) - 1, most).round().astype(np.int64)
+    return rows[places[np.diff(places, prepend=-1) > 0]]
 
 
 _STEPS = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", np.uint8)
