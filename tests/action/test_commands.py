@@ -11,11 +11,14 @@ import time
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from pytest_finbot.cli.ci import quiet
 from pytest_finbot.cli.ci.annotate import MOST, Annotation, shown
 from pytest_finbot.cli.ci.commands import assignment, command
 from pytest_finbot.cli.ci.commands import shown as harmless
+from pytest_finbot.cli.ci.comment import comment
+from pytest_finbot.cli.ci.comments import comments
 from pytest_finbot.cli.ci.comments import told as told_in_comments
 from pytest_finbot.cli.ci.inputs import RunInputs
 from pytest_finbot.cli.ci.left import REPORT, Asked, Left, LeftBatch
@@ -239,6 +242,23 @@ def test_each_batch_file_has_a_comment_also_where_nothing_was_run():
     assert [name for name, _ in told_in_comments(shard)] == ["a/one.yaml, shard 2/4"]
     nothing = Session(None, "it was cut", (), Path(), Asked("", ("two.yaml",)))
     assert list(told_in_comments(nothing)) == [("two.yaml", Path("none") / REPORT)]
+
+
+def test_a_job_that_is_red_for_another_reason_says_so_above_what_is_green(monkeypatch, tmp_path):
+    one = Told(LeftBatch("one", "completed", file="one.yaml"), tmp_path, report_of())
+    session = Session(Left(1), "", (one,), tmp_path, Asked("", ("one.yaml",)))
+    assert session.reports[0].green
+    assert "pytest ended with status 1, for a reason that is not in these backtests" in session.beside
+    assert "".join(pages(session, LIMIT)).startswith(f"**Not green:** {session.beside}\n\n")
+    assert dataclasses.replace(session, left=Left(0)).beside == ""
+    lost = Told(LeftBatch("two", "completed"), tmp_path, None, "it cannot be read")
+    assert dataclasses.replace(session, batches=(one, lost)).beside == ""  # that is told by itself
+
+    told = []
+    monkeypatch.setattr(Session, "read", lambda environment: session)
+    monkeypatch.setattr(comment, "main", lambda options, **_: told.extend(options))
+    assert CliRunner().invoke(comments, []).exit_code == 0
+    assert f"--beside={session.beside}" in told
 
 
 def test_what_is_known_of_some_batches_is_no_number_of_all():

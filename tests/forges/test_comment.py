@@ -45,6 +45,15 @@ def test_the_first_comment_is_created_and_the_next_run_updates_it(github, job):
     assert github.count("PATCH .*") == 1
 
 
+def test_what_stands_beside_the_report_stands_above_it(github, job):
+    job.tells(green())
+    assert job.comment("--report-name", "core", "--beside", "The job\nis red.").exit_code == 0
+    (body,) = github.bodies
+    assert body.startswith(f"{MARK}\n\n> [!WARNING]\n> The job is red.\n\n# ")
+    assert job.comment("--report-name", "core", "--beside", "").exit_code == 0
+    assert "The job" not in github.bodies[0]
+
+
 def test_ours_is_found_among_250_with_a_marker_forged_by_another(github, job):
     github.comment(f"{MARK}\n\nforged: all is well", author="mallory")
     for number in range(170):

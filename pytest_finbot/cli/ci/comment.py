@@ -31,8 +31,15 @@ if TYPE_CHECKING:
 @click.option(
     "--author", default="", metavar="LOGIN", help="whom the token's comments are by, if not found out"
 )
+@click.option("--beside", default="", metavar="WORDS", help="what is to be known before the report")
 def comment(
-    report_json: Path, report_name: str, mode: str, pull_request: int | None, artifact_url: str, author: str
+    report_json: Path,
+    report_name: str,
+    mode: str,
+    pull_request: int | None,
+    artifact_url: str,
+    author: str,
+    beside: str,
 ) -> None:
     """Tell REPORT_JSON (batch_report.json) in a comment, the same one at each run.
 
@@ -57,7 +64,9 @@ def comment(
             note("No comment is wanted, and without a token none of earlier is looked for.", environment)
         elif name:
             try:
-                told = _comment(ref, report, name, cast("Mode", mode), artifact_url, author, environment)
+                told = _comment(
+                    ref, report, name, cast("Mode", mode), artifact_url, author, beside, environment
+                )
                 tell(told, f"comment on pull request #{ref.number}", environment)
             except RefusedError as error:
                 # Other refusals (a locked conversation, an archived repository) have words of their own.
@@ -89,6 +98,7 @@ def _comment(
     mode: Mode,
     artifact_url: str,
     author: str,
+    beside: str,
     environment: Mapping[str, str],
 ) -> Told:
     from pytest_finbot.errors import FinbotError
@@ -109,7 +119,8 @@ def _comment(
     if report is None:
         return upsert(thread, mark, no_report(mark, below=below), wanted=mode != "never")
     try:
-        body = body_of(report, mark, limit=LONGEST_COMMENT, below=below)
+        above = f"> [!WARNING]\n> {' '.join(beside.split())}" if beside else ""
+        body = body_of(report, mark, limit=LONGEST_COMMENT, above=above, below=below)
     except FinbotError:
         # It cannot be told; what an earlier comment says is out of date all the same.
         upsert(thread, mark, no_report(mark, below=below), wanted=mode != "never")

@@ -36,6 +36,7 @@ def comments(mode: str, artifact_url: str) -> None:
             f"--report-name={name}",
             f"--mode={mode}",
             f"--artifact-url={artifact_url}",
+            f"--beside={session.beside}",
             "--",
             str(report),
         ]

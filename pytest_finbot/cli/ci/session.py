@@ -58,6 +58,17 @@ class Session:
         return self.left is not None and self.left.status == 0
 
     @property
+    def beside(self) -> str:
+        """Why the job is red where no batch is; empty where one is, or none."""
+        if self.green or not self.whole or not all(report.green for report in self.reports):
+            return ""
+        status = "unknown" if self.left is None else self.left.status
+        return (
+            f"The job is red all the same: pytest ended with status {status}, for a reason that is not "
+            "in these backtests (another test of the session, say). Its log has it."
+        )
+
+    @property
     def whole(self) -> bool:
         """Whether every batch, and every batch file that was asked for, has a report."""
         asked = max(len(self.batches), len(set(self.asked.files)), 1)

@@ -42,6 +42,10 @@ def pages(session: Session, room: int) -> Iterator[str]:
         page += "\n"
         room -= len(page.encode())
         yield page
+    elif session.beside:
+        page = f"**Not green:** {session.beside}\n\n"
+        room -= len(page.encode())
+        yield page
 
     ordered = session.worst_first
     short = [_short(told) for told in ordered]
