@@ -182,6 +182,21 @@ def test_what_a_job_on_github_may_do_as_far_as_it_can_be_seen(
     assert findings["CI"] == [("ok", "yes: --finbot-accept is refused here", "")]
 
 
+def test_an_action_that_stands_for_another(found, folder, ask):
+    assert "workflow" not in found()
+    assert ask("init", registry=False).status == 0
+    [(state, words, todo)] = found()["workflow"]
+    assert state == "note"
+    path, number, said = words.split(":", 2)
+    line = (folder / path).read_text().splitlines()[int(number) - 1]
+    assert line.strip().startswith("- uses: OWNER/pytest-finbot@")
+    assert said == " OWNER/pytest-finbot stands for the action's repository"
+    assert todo == "write its owner, and the release or commit that you use"
+    (folder / path).write_text((folder / path).read_text().replace("OWNER/", "us/"))
+    (folder / ".github/workflows/odd.yml").mkdir()
+    assert "workflow" not in found()
+
+
 def test_a_notifier_whose_library_is_missing(found, folder, monkeypatch):
     (folder / "finbot.yaml").write_text("notify: [{url_env: TEAM}]\n" + BATCH)
     assert found()["notify"][0][0] == "note"

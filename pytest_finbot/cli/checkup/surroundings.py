@@ -18,6 +18,7 @@ _WRITTEN: Final = ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_ENV")
 
 def findings(folder: Path, environment: Mapping[str, str] = os.environ) -> Iterator[Finding]:
     yield from _git(folder)
+    yield from _workflows(folder)
     yield from _ci(environment)
 
 
@@ -47,6 +48,25 @@ def _git(folder: Path) -> Iterator[Finding]:
         )
         return
     yield ok("git", f"{version.removeprefix('git version ')}, with the whole history")
+
+
+def _workflows(folder: Path) -> Iterator[Finding]:
+    """An action that stands for another: GitHub would look for it, and the job would fail."""
+    from pytest_finbot.cli.starter.files import PLACEHOLDER
+
+    root = Path(_asked(folder, "rev-parse", "--show-toplevel") or folder)
+    for path in sorted((root / ".github" / "workflows").glob("*.y*ml")):
+        try:
+            lines = path.read_text("utf-8", "replace").splitlines()
+        except OSError:
+            continue  # what is no file is no workflow
+        for number, line in enumerate(lines, start=1):
+            if f"uses: {PLACEHOLDER}@" in line and not line.lstrip().startswith("#"):
+                yield note(
+                    "workflow",
+                    f".github/workflows/{path.name}:{number}: {PLACEHOLDER} stands for the action's repository",
+                    "write its owner, and the release or commit that you use",
+                )
 
 
 def _asked(folder: Path, *words: str) -> str | None:
