@@ -190,7 +190,7 @@ def test_an_action_that_stands_for_another(found, folder, ask):
     path, number, said = words.split(":", 2)
     line = (folder / path).read_text().splitlines()[int(number) - 1]
     assert line.strip().startswith("- uses: OWNER/pytest-finbot@")
-    assert said == " OWNER/pytest-finbot stands for the action's repository"
+    assert said == " OWNER/pytest-finbot stands for another repository"
     assert todo == "write its owner, and the release or commit that you use"
     (folder / path).write_text((folder / path).read_text().replace("OWNER/", "us/"))
     (folder / ".github/workflows/odd.yml").mkdir()

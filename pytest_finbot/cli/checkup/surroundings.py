@@ -64,7 +64,7 @@ def _workflows(folder: Path) -> Iterator[Finding]:
             if f"uses: {PLACEHOLDER}@" in line and not line.lstrip().startswith("#"):
                 yield note(
                     "workflow",
-                    f".github/workflows/{path.name}:{number}: {PLACEHOLDER} stands for the action's repository",
+                    f".github/workflows/{path.name}:{number}: {PLACEHOLDER} stands for another repository",
                     "write its owner, and the release or commit that you use",
                 )
 
