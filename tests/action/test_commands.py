@@ -23,11 +23,13 @@ from pytest_finbot.cli.ci.comments import told as told_in_comments
 from pytest_finbot.cli.ci.inputs import RunInputs
 from pytest_finbot.cli.ci.left import REPORT, Asked, Left, LeftBatch
 from pytest_finbot.cli.ci.outputs import values_of
+from pytest_finbot.cli.ci.run import _file_of, _problems, _refusal
 from pytest_finbot.cli.ci.session import Session, Told
 from pytest_finbot.cli.ci.summary import LIMIT, pages
 from pytest_finbot.errors import ParameterError, Problem
+from pytest_finbot.reports.facts import WaiverFacts
 from tests.action.runner import CommandReader, assignments
-from tests.reports.test_report import report_of
+from tests.reports.test_report import FINE, GATE, report_of
 from tests.reports.test_summary import a_record
 
 HOSTILE = [
@@ -182,6 +184,47 @@ def test_an_input_that_cannot_be_meant_is_told_by_its_name(given, told):
 def refused(problems: int) -> Session:
     wrong = tuple(Problem("finbot.yaml", line, "", f"wrong {line}") for line in range(1, problems + 1))
     return Session(Left(4, "nothing was run", (), wrong), "nothing was run")
+
+
+def test_why_nothing_was_run_is_told_also_where_no_line_is_to_blame(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    begin = "text: not ours\nERROR: finbot: 2 problems; nothing was run\n"
+    lost, wrong = (
+        "finbat.yaml: file not found; did you mean 'finbot.yaml'?",
+        "a/b.yaml:3: runs[0].id: missing",
+    )
+    said = "a word: of another kind"
+    told = list(_problems(f"{begin}{lost}\n{wrong}\n{said}\n", ["finbat.yaml", "a/b.yaml"]))
+    assert [str(problem) for problem in told] == [lost, wrong]
+    assert _refusal(f"{begin}x") == "2 problems"
+    assert _refusal("ERROR: usage: pytest\npytest: error: unrecognized arguments: --x\n").endswith(": --x")
+    assert _refusal("ImportError while loading conftest") == "pytest refused to begin, and its log says why"
+
+
+def test_of_two_batch_files_with_one_content_each_has_its_own_report(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    files = ("a/finbot.yaml", "b/finbot.yaml", "output/finbot.yaml")
+    for file in files:
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).write_text("runs: []\n")
+    assert [_file_of(tmp_path / files[2], file, files[:2]) for file in files[:2]] == list(files[:2])
+
+
+def test_a_waiver_is_annotated_in_the_file_in_which_it_stands():
+    waiver = WaiverFacts("a", "nav", "why", "Ada", "2020-01-01", "", "expired", "sub/waivers.yaml:5")
+    for where, place in (
+        (waiver.where, ("sub/waivers.yaml", 5)),
+        ("finbot.yaml:12", ("sub/finbot.yaml", 12)),
+        (r"C:\work\sub\waivers.yaml:7", ("sub/waivers.yaml", 7)),
+        ("", ("sub/finbot.yaml", 1)),
+    ):
+        gate = dataclasses.replace(GATE, waivers=(dataclasses.replace(waiver, where=where),))
+        report = report_of(facts=dataclasses.replace(FINE, gate=gate))
+        told = Told(LeftBatch("one", "completed", file="sub/finbot.yaml"), Path(), report)
+        [said] = shown(Session(Left(0), "", (told,)))
+        assert (said.file, said.line) == place
 
 
 def test_of_more_annotations_than_github_shows_the_last_says_how_many():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final, Literal
 
 import click
@@ -114,23 +115,24 @@ def _of_gate(report: Report, name: str, file: str) -> Iterator[Annotation]:
             "error",
             f"waiver expired: {waiver.run} {waiver.check}",
             f"it held until {waiver.expires}, by {waiver.reviewer}: {waiver.reason}",
-            file,
-            _line(waiver.where),
+            *_place(waiver.where, file),
         )
     for waiver in gate.unused:
         yield Annotation(
             "warning",
             f"waiver without use: {waiver.run} {waiver.check}",
             "nothing that it speaks of moved; remove it",
-            file,
-            _line(waiver.where),
+            *_place(waiver.where, file),
         )
 
 
-def _line(where: str) -> int:
-    """The line of ``finbot.yaml:12``, as reports say where a waiver stands."""
-    digits = where.rpartition(":")[2]
-    return int(digits) if digits.isdecimal() else 1
+def _place(where: str, file: str) -> tuple[str, int]:
+    """File and line of ``waivers.yaml:12``: a waiver stands in the batch file, or in a file beside it."""
+    path, _, digits = where.rpartition(":")
+    name = path.replace("\\", "/").rpartition("/")[2]
+    if not (file and name and digits.isdecimal()):
+        return file, 1
+    return str(PurePosixPath(file).with_name(name)), int(digits)
 
 
 def _what(run: RunFacts) -> str:

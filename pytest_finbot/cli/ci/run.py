@@ -39,7 +39,8 @@ _INPUTS: Final = (
     "FINBOT_SHARD",
     "FINBOT_WORKERS",
 )
-_PROBLEM: Final = re.compile(r"(?P<file>[^:\0]{1,500}):(?P<line>[0-9]{1,7}): (?P<said>.{1,2000})")
+_PROBLEM: Final = re.compile(r"(?P<file>[^:\0]{1,500})(?::(?P<line>[0-9]{1,7}))?: (?P<said>.{1,2000})")
+_REFUSED: Final = "ERROR: finbot: "
 _SUMMARY: Final = "session.json"
 _CALL_IS_WRONG: Final = 4
 
@@ -94,8 +95,9 @@ def run_session(inputs: RunInputs, folder: Path) -> Left:
         given = replace(given, status=given.status or 130, why="the job was cancelled while pytest ran")
     elif ended.status == _CALL_IS_WRONG:
         # No backtest has printed anything yet: nothing was run.
-        problems = tuple(_problems(ended.tail))
-        why = f"{len(problems):,} problems of batch files" if problems else "the call of pytest is wrong"
+        problems = tuple(_problems(ended.tail, inputs.batches))
+        number = f"{len(problems):,} problem{'s' if len(problems) > 1 else ''} of batch files"
+        why = number if problems else _refusal(ended.tail)
         return replace(given, why=f"{why}; nothing was run", problems=problems)
     try:
         session = _without_runs(summary)
@@ -129,14 +131,29 @@ def _formats() -> list[str]:
     return ["--finbot-report=html"]
 
 
-def _problems(output: str) -> Iterator[Problem]:
-    """What pytest says of batch files that it refuses, a line each: ``finbot.yaml:3: key: message``."""
+def _problems(output: str, files: Sequence[str]) -> Iterator[Problem]:
+    """What pytest says of batch files that it refuses, a line each: ``finbot.yaml:3: key: message``.
+
+    Without a line (``finbot.yaml: file not found``) only of one of ``files``: other text has colons too.
+    """
     told = False
+    asked = set(map(_from_root, map(Path, files)))
     for line in output.splitlines():
-        told = told or line.startswith("ERROR: finbot: ")
         found = _PROBLEM.fullmatch(line)
         if told and found is not None:
-            yield Problem(_from_root(Path(found["file"])), int(found["line"]), "", found["said"])
+            file = _from_root(Path(found["file"]))
+            if found["line"] or file in asked:
+                yield Problem(file, int(found["line"] or 0), "", found["said"])
+        told = told or line.startswith(_REFUSED)
+
+
+def _refusal(output: str) -> str:
+    """Why pytest refuses its call, in its own words."""
+    for line in output.splitlines():
+        for begin in (_REFUSED, "pytest: error: "):
+            if line.startswith(begin) and line != begin:
+                return line.removeprefix(begin).removesuffix("; nothing was run")[:2_000]
+    return "pytest refused to begin, and its log says why"
 
 
 def _environment(now: Mapping[str, str]) -> dict[str, str]:
@@ -159,7 +176,7 @@ def _batches(session: Any, artifact: Path, files: Sequence[str]) -> Iterator[Lef
             str(said["status"]),
             batch_id=str(said["batch_id"]),
             folder=target.name,
-            file=_file_of(source / str(said["source"]), files),
+            file=_file_of(source / str(said["source"]), str(said["file"]), files),
         )
 
 
@@ -182,12 +199,19 @@ def _copy(source: Path, reports: Sequence[Path], target: Path) -> None:
         shutil.copytree(source / "logs", target / "logs")
 
 
-def _file_of(copy: Path, files: Sequence[str]) -> str:
-    """Which batch file a batch was read from, by the copy that it left; empty where that cannot be told."""
+def _file_of(copy: Path, told: str, files: Sequence[str]) -> str:
+    """Which batch file a batch was read from, by the copy that it left; empty where that cannot be told.
+
+    ``told`` is its path from pytest's root folder: of several files of one content, it is the one there.
+    """
     named = [Path(path) for path in files if Path(path).name == copy.name]
     if len(named) > 1:
         content = copy.read_bytes()
         named = [path for path in named if path.is_file() and path.read_bytes() == content]
+    if len(named) > 1:
+        roots = (Path.cwd(), *Path.cwd().parents)
+        there = {(root / told).resolve() for root in roots}
+        named = [path for path in named if path.resolve() in there] or named
     return _from_root(named[0]) if named else ""
 
 
