@@ -38,6 +38,20 @@ def run(child, job=b"", **options):
     return ended, messages
 
 
+def out_of_time(child, job=b"", so_far=lambda ended, messages: True):
+    """Ended by a deadline: soon, or later where a loaded machine had not brought the job ``so_far``."""
+    for seconds in (0.3, 3, 30):
+        ended, messages = run(child, job, timeout=seconds)
+        assert ended.seconds >= seconds
+        if so_far(ended, messages):
+            break
+    return ended, messages
+
+
+def has_said(ended, messages):
+    return bool(messages)
+
+
 def wait_until_gone(*pids):
     until = time.monotonic() + 5
     while any(map(runs, pids)):
@@ -227,9 +241,9 @@ def test_one_process_serves_until_something_goes_wrong(child_of):
 )
 def test_a_deadline_ends_whatever_the_job_does(child_of, job):
     child = child_of(by_name)
-    ended, messages = run(child, job.encode(), timeout=0.3)
+    so_far = {"so_far": has_said} if job == "wait_for_a_child" else {}
+    ended, messages = out_of_time(child, job.encode(), **so_far)
     assert (ended.how, ended.value, ended.exit_code, ended.signal) == ("timeout", None, None, None)
-    assert ended.seconds >= 0.3
     assert ended.left_children == len(messages)
     wait_until_gone(*(int(pid) for pid in messages))
     assert run(child, b"pid")[0].how == "finished"
@@ -239,9 +253,10 @@ def test_a_deadline_ends_whatever_the_job_does(child_of, job):
     ("job", "function"), [("spin", "spin"), ("thread_and_join", "spin"), ("sleep", "sleep")]
 )
 def test_after_a_deadline_it_is_told_where_the_job_stood(child_of, job, function):
-    ended, _ = run(child_of(by_name), job.encode(), timeout=0.2)
+    where = f"in {function}\n"
+    ended, _ = out_of_time(child_of(by_name), job.encode(), lambda ended, _: where in (ended.stack or ""))
     assert f'File "{__file__}"' in ended.stack
-    assert f"in {function}\n" in ended.stack
+    assert where in ended.stack
     assert ended.output.stderr == ""
 
 
@@ -250,7 +265,7 @@ def test_a_job_that_took_the_handler_away_is_ended_without_a_word(child_of):
         signal.signal(signal.SIGURG, signal.SIG_DFL)
         time.sleep(60)
 
-    ended, _ = run(child_of(work), timeout=0.2)
+    ended, _ = out_of_time(child_of(work), so_far=lambda ended, _: ended.stack is None)
     assert (ended.how, ended.stack) == ("timeout", None)
 
 
@@ -267,7 +282,7 @@ def test_a_deadline_ends_a_job_that_starts_daemons_faster_than_one_can_look(chil
                 os._exit(0)
             os.wait()
 
-    ended, _ = run(child_of(work), timeout=0.3)
+    ended, _ = out_of_time(child_of(work), so_far=lambda ended, _: ended.left_children > 1)
     assert ended.left_children > 1
     table = subprocess.run(["ps", "-eo", "stat=,args="], capture_output=True, text=True).stdout
     assert not [line for line in table.splitlines() if seconds in line and not line.startswith("Z")]
@@ -275,7 +290,7 @@ def test_a_deadline_ends_a_job_that_starts_daemons_faster_than_one_can_look(chil
 
 @on_linux
 def test_a_deadline_ends_a_daemon_in_a_session_of_its_own(child_of):
-    ended, (pid,) = run(child_of(by_name), b"daemon_and_sleep", timeout=0.3)
+    ended, (pid,) = out_of_time(child_of(by_name), b"daemon_and_sleep", has_said)
     assert (ended.how, ended.left_children) == ("timeout", 1)
     wait_until_gone(int(pid))
 

@@ -62,7 +62,9 @@ def by_name(job, say):
 def test_a_watchdog_of_the_parent_does_not_stop_the_child(child_of):
     faulthandler.dump_traceback_later(600)  # as pytest's own faulthandler_timeout does
     try:
-        assert run(child_of(by_name), b"spin", timeout=0.2)[0].stack is not None
+        # On a loaded machine 0.2 s may be over before it can answer.
+        stacks = (run(child_of(by_name), b"spin", timeout=seconds)[0].stack for seconds in (0.2, 2, 20))
+        assert any(stacks)
         assert run(child_of(by_name), b"pid", timeout=10)[0].how == "finished"
     finally:
         faulthandler.cancel_dump_traceback_later()

@@ -1,5 +1,8 @@
 """Time, memory and isolation: a run that does not end, or takes everything, costs itself alone."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 WORKERS = pytest.mark.parametrize("workers", ["0", "2"])
@@ -75,17 +78,16 @@ def stubborn(spec, market):
         ["timeout in simulate: it took longer than its timeout of 1 s and was ended in phase simulate"]
     )
     result.stdout.fnmatch_lines(['*File "*ours.py", line * in looping'])
-    assert "61.25" not in commands()
+    assert "61.25" not in commands(project.path)
 
 
-def commands():
-    """What runs on this machine, as far as it can be seen."""
-    from pathlib import Path
-
+def commands(folder):
+    """What runs in ``folder``, as far as it can be seen: other tests start the same at the same time."""
     said = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            said.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+            if os.readlink(process / "cwd") == str(folder):
+                said.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
         except OSError:
             continue
     return "\n".join(said)
@@ -184,7 +186,7 @@ def leaving(spec, market):
     )
     project.batch("- {id: leaving, strategy: 'ours:leaving'}\n- {id: after, strategy: 'ours:quiet'}\n")
     project.pytest().assert_outcomes(passed=2)
-    assert "62.75" not in commands()
+    assert "62.75" not in commands(project.path)
     warnings = {run["name"]: run["warnings"] for run in project.summary()["runs"]}
     assert warnings["leaving"] == ["it left 1 child process behind, which were ended with it"]
     assert warnings["after"] == []

@@ -127,11 +127,15 @@ def test_a_second_session_on_the_same_folder_stops_and_nothing_is_mixed(project)
         "ours.py",
         """
         import time
+        from pathlib import Path
+
         import numpy as np
 
         def slow(spec, market):
-            open("asleep", "w").close()
-            time.sleep(4)
+            Path("asleep").touch()
+            until = time.monotonic() + 60
+            while not Path("go").exists() and time.monotonic() < until:
+                time.sleep(0.05)
             return np.full((6, 2), 0.5)
         """,
     )
@@ -149,6 +153,7 @@ def test_a_second_session_on_the_same_folder_stops_and_nothing_is_mixed(project)
     second.stderr.fnmatch_lines(
         [f"*output/small is being written by another session (process {first.pid}, batch-*"]
     )
+    (project.path / "go").touch()
     assert first.wait(60) == 0
     assert project.statuses() == {"slow": "success"}
     assert len(list((project.path / ".finbot").glob("batches/*/*/*"))) == 1
