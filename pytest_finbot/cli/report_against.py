@@ -14,6 +14,7 @@ from pytest_finbot.baselines.judge import Gate
 from pytest_finbot.baselines.results import RunResult
 from pytest_finbot.baselines.slices import slice_of
 from pytest_finbot.baselines.sources import BatchSource, acceptable
+from pytest_finbot.cli.report_made import deleted
 from pytest_finbot.contracts import BatchStatus, CheckResult, RunStatus, Verdict
 from pytest_finbot.errors import (
     BaselineError,
@@ -75,7 +76,10 @@ class Against:
             finished_at=kept.finished_at,
             seconds=kept.seconds,
             gate=GateFacts(source=source, fail_on="any", verdicts={}, missing=self._missing),
-            problems=tuple(f"{source}: {problem}" for problem in self._others.problems),
+            problems=(
+                *deleted(self._fold),
+                *(f"{source}: {one}" for one in (*self._others.problems, *deleted(self._others))),
+            ),
         )
         facts = batch_facts(self._fold, self._batch_id, manifest, session, tally)
         assert facts.gate is not None, "given above"

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -125,8 +125,7 @@ def made_again(registry: FilesRegistry, batch_id: str) -> Made:
         session = dataclasses.replace(
             session, gate=gate_known_from(manifest, fold), shard=_shard_of(manifest)
         )
-    if fold.deleted:
-        session = dataclasses.replace(session, problems=(*session.problems, _deleted(fold.deleted)))
+    session = dataclasses.replace(session, problems=(*session.problems, *deleted(fold)))
     tally = RecordsTally()
     missing = () if session.gate is None else session.gate.missing
     excused = Excused()
@@ -139,11 +138,14 @@ def made_again(registry: FilesRegistry, batch_id: str) -> Made:
     )
 
 
-def _deleted(names: Sequence[str]) -> str:
+def deleted(fold: BatchFold) -> Iterator[str]:
     """A batch without its failed runs is not a green one."""
+    names = fold.deleted
+    if not names:
+        return
     said = "1 run was" if len(names) == 1 else f"{len(names):,} runs were"
     more = ", …" if len(names) > _MOST_NAMED else ""
-    return f"{said} deleted from the record, and counted nowhere: {', '.join(names[:_MOST_NAMED])}{more}"
+    yield f"{said} deleted from the record, and counted nowhere: {', '.join(names[:_MOST_NAMED])}{more}"
 
 
 def _registry_series(registry: FilesRegistry, fold: BatchFold) -> SeriesSource:
@@ -169,7 +171,8 @@ def made_against(registry: FilesRegistry, batch_id: str, other: str) -> Made:
     excused = Excused()
     return Made(
         held.facts(manifest),
-        ReportMaker(Configurations(manifest), None),
+        # A share is no more of its batch for being like another's.
+        ReportMaker(Configurations(manifest), _shard_of(manifest)),
         excused.passing(held.rows()),
         lambda: held,
         excused.lines,

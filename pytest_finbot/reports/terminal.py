@@ -16,7 +16,7 @@ from pytest_finbot.reports.words import NOTHING, signed
 
 if TYPE_CHECKING:
     from pytest_finbot.reports.facts import BatchFacts, GateFacts
-    from pytest_finbot.reports.report import Report, RunFacts
+    from pytest_finbot.reports.report import Report, RunFacts, ShardFacts
 
 MOST_ROWS: Final = 20
 """Runs in the table; the summary has all."""
@@ -76,19 +76,19 @@ def batch_lines(
     report: Report,
     *,
     width: int,
-    shard: Sequence[str] = (),
     shown: Sequence[str] = (),
     summary: str = "the summary",
 ) -> Iterator[Line]:
     """What a batch came to: counts, the gate, what moved and failed, how to accept it.
 
-    ``width`` is the terminal's in columns. ``shard`` says which share this is, ``shown`` tells of runs
-    that moved and fail nothing; ``summary`` is where the rest is.
+    ``width`` is the terminal's in columns. ``shown`` tells of runs that moved and fail nothing; ``summary``
+    is where the rest is.
     """
     facts = report.batch
     yield Line(f"{facts.batch_name}: {_came_to(facts)}", "" if report.green else "red")
-    for line in shard:
-        yield Line(f"  {line}")
+    if report.shards is not None:
+        for line in _shard_lines(report.shards):
+            yield Line(f"  {line}")
     for problem in facts.problems:
         yield Line(f"  problem: {problem}", "red")
     for note in facts.notes:
@@ -118,6 +118,21 @@ def _came_to(facts: BatchFacts) -> str:
     if facts.deselected:
         counts.append(f"{facts.deselected} deselected")
     return f"{', '.join(counts)}: {facts.status}"
+
+
+def _shard_lines(shards: ShardFacts) -> Iterator[str]:
+    """What this share is, and that it is not the whole."""
+    total = sum(shards.runs)
+    own = sum(shards.runs[number - 1] for number in shards.present)
+    runs = f"{own:,} of the batch's {total:,} run{'' if total == 1 else 's'}"
+    if not own:
+        runs = f"none of the batch's {total:,} runs, which are fewer than the shards"
+    yield f"shard {shards.present[0]}/{shards.count}: {runs}"
+    if rest := len(shards.missing):
+        yield (
+            f"not the whole: the reports of {rest:,} other shard{'' if rest == 1 else 's'} are needed for a "
+            "verdict on the batch (finbot ci combine)"
+        )
 
 
 def _gate_lines(gate: GateFacts, *, part: bool) -> Iterator[Line]:

@@ -133,7 +133,6 @@ def finish_batch(
         None,
         profiled,
         report=report,
-        share=batch.share,
         report_seconds=time.perf_counter() - began,
     )
 

@@ -11,10 +11,8 @@ from pytest_finbot.contracts import BatchStatus
 from pytest_finbot.reports.facts import BatchFacts
 from pytest_finbot.reports.terminal import Line, batch_lines
 from pytest_finbot.reports.words import spent
-from pytest_finbot.session.sharding import shard_lines
 
 if TYPE_CHECKING:
-    from pytest_finbot.config.sharing import Share
     from pytest_finbot.reports.report import Report
 
 SLOW: Final = 1.0
@@ -35,8 +33,6 @@ class Finished:
     profiled: bool = False
     report: Report | None = None
     """The facts, and its runs."""
-    share: Share | None = None
-    """Which share of the batch file's runs this was, where it was not all of them."""
     nothing: str = "no run was selected"
     """Why there are no facts, where that is no failure."""
     report_seconds: float | None = None
@@ -79,9 +75,8 @@ class Finished:
         if facts is None or report is None:
             yield Line(f"{self.name}: {self.nothing}; nothing was recorded")
             return
-        shard = () if self.share is None else tuple(shard_lines(self.share))
         summary = str(_short(self.reports["md"]))
-        yield from batch_lines(report, width=width, shard=shard, shown=self.shown, summary=summary)
+        yield from batch_lines(report, width=width, shown=self.shown, summary=summary)
         if self.profiled and facts.time_spent is not None:
             workers = facts.time_spent.workers
             yield Line(f"  time of {workers} worker{'' if workers == 1 else 's'}: {spent(facts.time_spent)}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -86,21 +85,6 @@ def _cost(spec: RunSpec, slicing: Slicing | None) -> int:
 def shard_facts(share: Share | None) -> ShardFacts | None:
     """What a report says of this session's share."""
     return None if share is None else ShardFacts(share.count, share.plan, (share.index,), share.runs)
-
-
-def shard_lines(share: Share) -> Iterator[str]:
-    """For the terminal: what this share is, and that it is not the whole."""
-    total = sum(share.runs)
-    runs = f"{share.runs[share.index - 1]:,} of the batch's {total:,} run{'' if total == 1 else 's'}"
-    if share.empty:
-        runs = f"none of the batch's {total:,} runs, which are fewer than the shards"
-    yield f"shard {share.index}/{share.count}: {runs}"
-    if share.count > 1:
-        rest = share.count - 1
-        yield (
-            f"not the whole: the reports of {rest:,} other shard{'' if rest == 1 else 's'} are needed for a "
-            "verdict on the batch (finbot ci combine)"
-        )
 
 
 def option_of(shard: Any) -> list[str]:

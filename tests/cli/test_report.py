@@ -303,3 +303,23 @@ def test_batches_of_equal_runs_are_green(tmp_path, make_folder):
     first, second = sorted(path.name for path in (tmp_path / ".finbot").glob("batches/*/*/*"))
     asked = folder.finbot("report", second, "--against", first)
     assert (asked.status, "2 identical" in asked.out) == (0, True), asked.out
+    # Without the run that failed it is as green as a share is the whole: not at all.
+    folder.batch("{id: kept}", "{id: other, params: {weights: {AAA: 1.0}}}", "{id: bad, symbols: [ZZZ]}")
+    run(folder)
+    assert folder.finbot("runs", "delete", "last/bad", "--yes").status == 0
+    asked = folder.finbot("report", "last", "--against", first)
+    assert (asked.status, "problem: 1 run was deleted" in asked.out) == (1, True), asked.out
+
+
+def test_a_share_is_not_the_whole_alone_nor_against_another(tmp_path, make_folder):
+    folder = make_folder(tmp_path)
+    folder.batch("{id: kept}", "{id: other, params: {weights: {AAA: 1.0}}}")
+    for _ in range(2):
+        printed = run(folder, "--finbot-shard", "1/2").stdout
+    first, second = sorted(path.name for path in (tmp_path / ".finbot").glob("batches/*/*/*"))
+    for more in ((), ("--against", first)):
+        asked = folder.finbot("report", second, *more)
+        assert (asked.status, "1 of 1 runs succeeded" in asked.out) == (1, True), asked.out
+        for line in asked.out.splitlines()[1:3]:
+            assert line in printed
+        assert "not the whole: the reports of 1 other shard are needed" in asked.out
