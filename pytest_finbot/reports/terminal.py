@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pytest_finbot.reports.compared import compared_lines
-from pytest_finbot.reports.words import NOTHING, signed
+from pytest_finbot.reports.words import NOTHING, only_bp, signed
 
 if TYPE_CHECKING:
     from pytest_finbot.reports.facts import BatchFacts, GateFacts
@@ -222,7 +222,7 @@ def _moved(run: RunFacts) -> tuple[str, str, str, str, str]:
     final = None if comparison is None else comparison.final
     furthest = NOTHING
     if largest is not None and largest.relative is not None:
-        furthest = f"{largest.relative * 1e4:+,.1f} bp on {largest.session}"
+        furthest = f"{only_bp(largest.relative)} on {largest.session}"
     first = None if comparison is None else comparison.first_session
     return (
         harmless(run.run),

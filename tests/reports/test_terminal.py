@@ -70,6 +70,15 @@ def test_a_row_says_how_far_when_and_since_when():
     )
 
 
+def test_numbers_that_are_very_large_or_small_say_something_and_cost_no_column():
+    changed = (moved("huge", 1e305, -1.25e300), moved("fee", -0.001, -0.01), moved("core_us"))
+    head, huge, fee, core, *_ = table_of(lines(Report(FACTS, changed=changed)))
+    assert head.split() == ["RUN", "WHAT", "NAV", "CHANGE", "FURTHEST", "SINCE"]
+    assert huge.split()[1:] == ["moved", "-1.25e+300", "+1e+305", "bp", "on", "2020-01-03", "2020-01-02"]
+    assert fee.split()[1:] == ["moved", "-0.01", "-0.001", "bp", "on", "2020-01-03", "2020-01-02"]
+    assert core.split()[1:] == ["moved", "-12.50", "+10.0", "bp", "on", "2020-01-03", "2020-01-02"]
+
+
 @pytest.mark.parametrize("width", [20, 40, 60, 80, 200])
 def test_a_table_fits_the_terminal_and_a_name_keeps_both_ends(width):
     names = [f"momentum_{'very_' * 12}{end}" for end in ("one", "two")]
