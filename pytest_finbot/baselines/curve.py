@@ -25,5 +25,10 @@ def curve_of(pair: Pair) -> Curve | None:
     rows = [int(first + np.abs(apart[first:last]).argmax()) for first, last in itertools.pairwise(edges)]
     return Curve(
         tuple(str(pair.sessions[row]) for row in rows),
-        tuple(float(f"{apart[row]:.6g}") if np.isfinite(apart[row]) else None for row in rows),
+        tuple(_rounded(float(apart[row])) if np.isfinite(apart[row]) else None for row in rows),
     )
+
+
+def _rounded(bp: float) -> float:
+    """Six digits, and all before the point with one after it: reports tell the largest to a tenth."""
+    return float(f"{bp:.6g}" if abs(bp) < 1e5 else f"{bp:.1f}")

@@ -34,6 +34,12 @@ def test_a_nav_that_is_no_number_is_a_gap() -> None:
     assert curve.bp == (0.0, None)
 
 
+def test_a_large_difference_is_told_to_the_tenth_that_reports_show() -> None:
+    curve = curve_of(align(result([100.0, 12345.678912]), result([100.0, 100.0])))
+    assert curve is not None
+    assert curve.bp == (0.0, 1_224_567.9)
+
+
 @given(st.integers(1, 400), st.data())
 def test_the_largest_difference_is_always_a_point(length: int, data: st.DataObject) -> None:
     where = data.draw(st.integers(0, length - 1))
