@@ -94,13 +94,16 @@
       plot.add_tools(...tools);
       const readout = host.parentElement.querySelector(".readout");
       const tell = (event) => {
-        const x = event.x;
-        const said = curves.map((curve) => {
-          const n = rowAt(curve.x, x + DAY / 2);
-          return n < 0 ? null : curve.name + " " + (curve.y[n] === curve.y[n] ? six.format(curve.y[n]) : "no number");
+        const rows = curves.map((curve) => rowAt(curve.x, event.x + DAY / 2));
+        // Each curve keeps the points of its own extremes: a value of an earlier day says so.
+        const day = Math.max(...rows.map((n, of) => (n < 0 ? -Infinity : curves[of].x[n])));
+        const said = curves.map((curve, of) => {
+          const n = rows[of];
+          if (n < 0) return null;
+          const value = curve.y[n] === curve.y[n] ? six.format(curve.y[n]) : "no number";
+          return curve.name + " " + value + (curve.x[n] === day ? "" : " on " + isoDay(curve.x[n]));
         });
-        const n = rowAt(curves[0].x, x + DAY / 2);
-        if (n >= 0) readout.textContent = isoDay(curves[0].x[n]) + ": " + said.filter((s) => s !== null).join(", ");
+        if (day > -Infinity) readout.textContent = isoDay(day) + ": " + said.filter((s) => s !== null).join(", ");
       };
       plot.on_event("mousemove", tell);
       range.change.connect(() => {

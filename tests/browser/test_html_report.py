@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from pytest_finbot.reports.html import NoSeries, html_report, write_html
@@ -96,9 +98,9 @@ def test_charts_share_their_time_axis_and_tell_what_is_under_the_pointer(
         assert box is not None
         across = [box["x"] + box["width"] * part for part in (0.3, 0.6)]
         middle = box["y"] + box["height"] / 2
+        readout = section.locator(".readout").nth(1)
         page.mouse.move(across[0], middle)
         page.mouse.move(across[0] + 2, middle)
-        readout = section.locator(".readout").nth(1)
         said = readout.inner_text()
         assert "now " in said
         assert "baseline " in said
@@ -111,6 +113,34 @@ def test_charts_share_their_time_axis_and_tell_what_is_under_the_pointer(
         assert after[0] > before[0]
         section.get_by_role("button", name="Show all sessions").click()
         assert page.evaluate("Bokeh.documents[0].roots().map((plot) => plot.x_range.start)") == before
+
+
+def test_under_the_pointer_each_value_is_told_with_its_day(browser: Browser, written: Path) -> None:
+    with looked_at(browser, written) as page:
+        draw(page)
+        section = page.locator("[data-charts]").first
+        chart = section.locator(".chart").nth(3)
+        chart.scroll_into_view_if_needed()
+        box = chart.bounding_box()
+        assert box is not None
+        for right in (0.3, 0.5, 0.6):
+            page.mouse.move(box["x"] + box["width"] * right, box["y"] + box["height"] / 2)
+            assert_of_their_days(section.locator(".readout").nth(3).inner_text())
+
+
+def assert_of_their_days(said: str) -> None:
+    """Each value of ``2015-03-04: KO, now 9.1, KO, baseline 18.2 on 2015-02-27`` is that of its day."""
+    day = said.partition(": ")[0]
+    sides = Made().sides(a_report().changed[0])
+    found = re.findall(r"([A-Z]+), (now|baseline) ([\d,.]*\d)(?: on ([\d-]+))?", said)
+    assert len(found) == 10
+    for asset, side, value, own_day in found:
+        result = sides.now if side == "now" else sides.baseline
+        assert result is not None
+        assert result.market_values is not None
+        row = int(np.searchsorted(result.sessions, np.datetime64(own_day or day)))
+        held = result.market_values[row, result.assets.index(asset)]
+        assert float(value.replace(",", "")) == pytest.approx(held, rel=1e-6), said
 
 
 def names(page: Page) -> list[str]:

@@ -24,6 +24,8 @@ MOST_ROWS: Final = 100
 MOST_MARKS: Final = 200
 SAME_FILL: Final = 1e-9
 """Part of a session's traded quantity, value or fees up to which they are the same."""
+LARGEST: Final = 1e38
+"""Most that a point of a curve can be: the page has them in four bytes."""
 REST: Final = "all others"
 
 
@@ -86,9 +88,20 @@ def charts_of(sides: Sides, first: str = "", furthest: str = "") -> RunCharts:
             "result: the divergence and the tables have those of both."
         )
     both = _Both(now, baseline, pair, rows)
-    return RunCharts(
-        (_divergence(both, sides), _nav(both), _drawdown(both), _positions(both)), first, tuple(notes)
-    )
+    charts = (_divergence(both, sides), _nav(both), _drawdown(both), _positions(both))
+    return RunCharts(tuple(map(_drawable, charts)), first, tuple(notes))
+
+
+def _drawable(chart: Chart) -> Chart:
+    """``chart``, or why it is not one that a page can draw, with the same table."""
+    values = [curve.values for curve in chart.curves]
+    if chart.curves and all(len(one) < 2 for one in values):
+        why = "there is one session, and a line takes two"
+    elif any((np.abs(one[np.isfinite(one)]) > LARGEST).any() for one in values):
+        why = f"its numbers are beyond {LARGEST:.0e}"
+    else:
+        return chart
+    return Chart(chart.kind, why_not=why, table=chart.table)
 
 
 @dataclass(frozen=True, eq=False)

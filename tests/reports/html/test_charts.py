@@ -149,10 +149,26 @@ def test_no_number_is_a_gap_that_is_told() -> None:
     assert np.isnan(drawn.charts[1].curves[0].values[7])
 
 
+def test_what_four_bytes_cannot_hold_is_not_an_empty_chart() -> None:
+    days = np.array(["2020-01-02", "2020-01-03"], "datetime64[D]")
+    bp, nav, drawdown, _ = charts_of(
+        Sides(RunResult(days, np.array([1e300, 9e299])), RunResult(days, np.array([1e300, 8e299])))
+    ).charts
+    assert (nav.curves, nav.why_not) == ((), "its numbers are beyond 1e+38")
+    assert nav.table is not None
+    assert [chart.why_not for chart in (bp, drawdown)] == ["", ""]
+
+
 def test_a_result_of_few_words_is_drawn_as_far_as_it_goes() -> None:
     days = np.array(["2020-01-02", "2020-01-03"], "datetime64[D]")
     bare = RunResult(days, np.array([1.0, 2.0]))
     drawn = charts_of(Sides(bare, bare))
     assert drawn.charts[3].why_not == "neither result tells market values by position"
+    single = RunResult(days[:1], np.array([1.0]))
+    why = "there is one session, and a line takes two"
+    one = charts_of(Sides(single, single)).charts[:3]
+    assert [(chart.curves, chart.why_not) for chart in one] == [((), why)] * 3
+    assert one[1].table is not None
+    assert one[1].table.columns == (("now", ("1.00",)), ("baseline", ("1.00",)))
     empty = RunResult(days[:0], np.empty(0))
     assert [chart.why_not != "" for chart in charts_of(Sides(empty, empty)).charts] == [True] * 4

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from pytest_finbot.contracts import CheckResult, Verdict
 from pytest_finbot.errors import MissingDependencyError, ReportError
 from pytest_finbot.reports.html import NoSeries, bokeh, html_report
 from pytest_finbot.reports.html.policy import json_text, script_text
@@ -123,6 +124,21 @@ def test_it_says_how_to_accept_and_what_is_out_of_tolerance(page: str) -> None:
     within = dataclasses.replace(run, comparison=dataclasses.replace(run.comparison, first_checks=()))
     found = Parsed(html_report(dataclasses.replace(report, changed=(within,)), Made())).text
     assert "First session that differs at all: 2020-01-02; none is out of tolerance." in found
+
+
+def test_a_check_that_was_not_made_is_not_said_to_be_out_of_its_limit() -> None:
+    report = a_report()
+    [run] = report.changed
+    skipped = CheckResult("calendar", Verdict.SKIPPED, "no calendar is given")
+    for checks, said in (
+        ((*run.checks, *run.checks, skipped), "2 checks out of their limits, 1 check not made"),
+        ((*run.checks, skipped, skipped), "1 check out of its limit, 2 checks not made"),
+        ((skipped,), "1 check not made"),
+    ):
+        one = dataclasses.replace(report, changed=(dataclasses.replace(run, checks=checks),))
+        found = Parsed(html_report(one, NoSeries("no"))).text
+        assert said in found
+        assert ("out of its limit" in found or "out of their limits" in found) == ("out of" in said)
 
 
 def test_what_is_not_drawn_is_told() -> None:
