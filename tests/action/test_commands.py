@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import signal
 import sys
 import threading
@@ -23,7 +24,7 @@ from pytest_finbot.cli.ci.comments import told as told_in_comments
 from pytest_finbot.cli.ci.inputs import RunInputs
 from pytest_finbot.cli.ci.left import REPORT, Asked, Left, LeftBatch
 from pytest_finbot.cli.ci.outputs import values_of
-from pytest_finbot.cli.ci.run import _file_of, _problems, _refusal
+from pytest_finbot.cli.ci.run import _file_of, _problems, _refusal, run_session
 from pytest_finbot.cli.ci.session import Session, Told
 from pytest_finbot.cli.ci.summary import LIMIT, pages
 from pytest_finbot.errors import ParameterError, Problem
@@ -33,6 +34,8 @@ from tests.reports.test_report import FINE, GATE, report_of
 from tests.reports.test_summary import a_record
 
 HOSTILE = [
+    "::error file=x::forged",
+    "  ::stop-commands::forged",
     "a\n::error::forged",
     "a\r\n##[add-mask]forged",
     "x::notice::y",
@@ -133,6 +136,35 @@ def test_a_cancelled_program_is_told_and_is_not_green():
 
 def inputs(**given: str) -> RunInputs:
     return RunInputs.of({f"FINBOT_{name.upper()}": value for name, value in given.items()})
+
+
+def test_a_session_that_is_green_without_each_of_its_batches_is_red(monkeypatch, tmp_path):
+    batch = {
+        "batch_name": "core",
+        "batch_id": "b",
+        "status": "completed",
+        "source": "one.yaml",
+        "file": "one.yaml",
+    }
+    reports = tmp_path / "output"
+    reports.mkdir()
+    (reports / REPORT).write_text("{}")
+    asked = inputs(batch="one.yaml\ntwo.yaml")
+
+    def left(*batches: dict[str, object]) -> Left:
+        folder = tmp_path / f"left-{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        session = {"exitstatus": 0, "batches": list(batches)}
+        (folder / "session.json").write_text(json.dumps(session))
+        return run_session(asked, folder)
+
+    monkeypatch.setattr("pytest_finbot.cli.ci.run.run_quietly", lambda *_: quiet.Ended(0, False, ""))
+    whole = {**batch, "reports": {"json": str(reports / "batch_summary.json")}}
+    assert (left(whole, whole).status, left(whole, whole).why) == (0, "")
+    for batches in ((whole,), (whole, {**batch, "reports": {}}), ()):
+        done = left(*batches)
+        assert done.status == 1
+        assert done.why.startswith("pytest ended with status 0, and of 2 batch files ")
 
 
 def test_inputs_become_options_and_an_empty_one_none():

@@ -146,6 +146,11 @@ def test_a_green_batch_has_status_0_and_one_of_an_older_version_is_never_green(t
     found.rename(tmp_path / "aside")
     damaged = folder.finbot("report", "last")
     assert (damaged.status, "what the session knew when it ended cannot be read" in damaged.out) == (1, True)
+    told = json.loads(json.loads((tmp_path / "aside").read_text()))
+    found.write_text(json.dumps(json.dumps({**told, "notes": ["all is well"]})))
+    changed = folder.finbot("report", "last")
+    assert (changed.status, "what the session knew when it ended cannot be read" in changed.out) == (1, True)
+    found.unlink()
     verified = folder.finbot("registry", "verify")
     assert "holds what the session knew when it ended" in verified.out + verified.err
     segment.unlink()
