@@ -23,11 +23,23 @@ def new_batch_id(now: datetime, entropy: bytes | None = None) -> str:
     """
     if now.tzinfo is None:
         raise ValueError(f"{now!r} has no time zone; a batch id tells the time in UTC")
-    part = bytes([now.microsecond * 256 // 1_000_000])
-    chance = part + os.urandom(ENTROPY_BYTES - 1) if entropy is None else entropy
+    chance = _part(now) + os.urandom(ENTROPY_BYTES - 1) if entropy is None else entropy
     if len(chance) != ENTROPY_BYTES:
         raise ValueError(f"entropy has {len(chance)} bytes, expected {ENTROPY_BYTES}")
     return f"batch-{now.astimezone(UTC).strftime(_STAMP)}Z-{chance.hex()}"
+
+
+def new_batch_ids(now: datetime, count: int) -> list[str]:
+    """Ids of batches that begin together: no two alike, and sorted as the batches are."""
+    chances: set[bytes] = set()
+    while len(chances) < count:
+        chances.add(os.urandom(ENTROPY_BYTES - 1))
+    return [new_batch_id(now, _part(now) + chance) for chance in sorted(chances)]
+
+
+def _part(now: datetime) -> bytes:
+    """The 256th of its second."""
+    return bytes([now.microsecond * 256 // 1_000_000])
 
 
 def is_batch_id(text: str) -> bool:

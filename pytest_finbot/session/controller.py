@@ -25,7 +25,7 @@ from pytest_finbot.config.manifest import runs_to_json
 from pytest_finbot.contracts import RunSpec
 from pytest_finbot.errors import FinbotError, RegistryError
 from pytest_finbot.registry import open_registry
-from pytest_finbot.registry.ids import new_batch_id
+from pytest_finbot.registry.ids import new_batch_ids
 from pytest_finbot.registry.segments import Durability
 from pytest_finbot.reports.summary import unforeseen
 from pytest_finbot.session.acceptance import acceptance
@@ -137,8 +137,8 @@ class Controller:
                 for spec in planned.batch.runs:
                     isolates(spec)  # told now, not by every run
                 planned.gate = resolve_gate(planned.batch, self.options, self._registry)
-            for planned in self.planned:
-                self._begin(planned, self._registry, at)
+            for planned, batch_id in zip(self.planned, new_batch_ids(at, len(self.planned)), strict=True):
+                self._begin(planned, self._registry, at, batch_id)
             for planned in self.planned:  # nothing is refused any more
                 assert planned.folder is not None, "begun above"
                 assert planned.open is not None, "begun above"
@@ -148,10 +148,10 @@ class Controller:
             self.release()
             raise pytest.UsageError(f"finbot: {error}\nnothing was run") from error
 
-    def _begin(self, planned: PlannedBatch, registry: Registry, at: datetime) -> None:
+    def _begin(self, planned: PlannedBatch, registry: Registry, at: datetime, new_id: str) -> None:
         batch = planned.batch
         asked = self._asked_to_resume()
-        batch_id = new_batch_id(at) if asked is None else find_batch(registry, batch, asked)
+        batch_id = new_id if asked is None else find_batch(registry, batch, asked)
         if planned.gate.batch_id == batch_id:
             raise RegistryError(
                 f"--finbot-baseline batch:{batch_id}: that is the batch to go on with, and a batch compared "

@@ -10,6 +10,7 @@ import threading
 import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -125,6 +126,19 @@ def test_what_the_records_come_to_may_be_said(registry, root):
 
 
 # -------------------------------------------------------------------------- attempts, errors
+
+
+def test_of_batches_made_in_one_moment_the_last_is_the_last(registry, monkeypatch):
+    moments = (datetime(2026, 11, 21, tzinfo=UTC) + timedelta(milliseconds=one) for one in range(100))
+    falling = (bytes([255 - one, 0]) for one in range(100))
+    monkeypatch.setattr(
+        pytest_finbot.registry.journal, "datetime", SimpleNamespace(now=lambda zone: next(moments))
+    )
+    monkeypatch.setattr(
+        pytest_finbot.registry.ids, "os", SimpleNamespace(urandom=lambda count: next(falling))
+    )
+    made = [registry.create_batch("core", ["a"]) for _ in range(4)]
+    assert made == sorted(made)
 
 
 def test_an_item_recorded_twice_counts_once_and_both_attempts_are_kept(registry):

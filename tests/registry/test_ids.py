@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_finbot.errors import RegistryError
-from pytest_finbot.registry.ids import batch_month, is_batch_id, new_batch_id, run_id
+from pytest_finbot.registry.ids import batch_month, is_batch_id, new_batch_id, new_batch_ids, run_id
 
 MOMENTS = st.datetimes(datetime(2000, 1, 1), datetime(2999, 1, 1), timezones=st.just(UTC))
 CHANCE = st.binary(min_size=3, max_size=3)
@@ -44,6 +44,13 @@ def test_what_is_made_is_recognised(now, chance):
 def test_two_batches_of_one_second_differ():
     now = datetime(2026, 1, 1, tzinfo=UTC)
     assert new_batch_id(now) != new_batch_id(now)
+
+
+def test_batches_that_begin_together_differ_and_sort_in_their_order():
+    now = datetime(2026, 11, 21, 9, 15, 2, 999_999, tzinfo=UTC)
+    ids = new_batch_ids(now, 2000)  # two of so many would be alike
+    assert ids == sorted(set(ids))
+    assert {batch_id[:-4] for batch_id in ids} == {"batch-20261121T091502Z-ff"}
 
 
 @pytest.mark.parametrize(

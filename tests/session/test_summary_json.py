@@ -36,6 +36,18 @@ def test_it_holds_what_the_batch_summaries_hold_and_where_they_are(project):
     project.batch("- {id: one}\n- {id: two}")
     other = "batch_name: other\n" + (project.path / "finbot.yaml").read_text().partition("\n")[2]
     project.write("finbot_other.yaml", other)
+    # Chance gives both batches one id at first.
+    project.write(
+        "conftest.py",
+        """
+        from types import SimpleNamespace
+
+        from pytest_finbot.registry import ids
+
+        chances = iter([b"22", b"22", b"11"])
+        ids.os = SimpleNamespace(urandom=lambda count: next(chances))
+        """,
+    )
     options = ("--finbot-batch", "finbot_other.yaml", "--finbot-summary-json", "session.json")
     assert project.pytest(*options, "-n", "2").ret == 0
     whole = document(project)
@@ -46,6 +58,7 @@ def test_it_holds_what_the_batch_summaries_hold_and_where_they_are(project):
     assert other["batch_name"] == "other"
     assert [run["name"] for run in other["runs"]] == ["one", "two"]
     assert all(os.path.isfile(path) for path in reports.values())
+    assert small["batch_id"] < other["batch_id"]
     assert small["time_spent"]["workers"] == 2
     assert not list(project.path.glob(".*.tmp"))
 
