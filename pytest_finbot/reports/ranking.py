@@ -21,6 +21,8 @@ _SAME: Final = ("symbols", "start_date", "end_date", "start_capital", "data", "f
 _COMPARED: Final = ("strategy", "engine", "rebalance_freq", "fill", "units", "cash_buffer", "min_trade")
 _BY_KEY: Final = ("params", "costs")
 """Settings that are told key by key."""
+_MOST_KEYS: Final = 20
+"""Of a setting that is a mapping itself (weights by symbol); a larger one is told as a whole."""
 _LONGEST: Final = 60
 
 
@@ -59,10 +61,7 @@ class Configurations:
         found = {key: _said(run[key]) for key in _COMPARED if key in run}
         for key in _BY_KEY:
             if isinstance(run.get(key), Mapping):
-                found |= {
-                    (name if key == "params" else f"{key}.{name}"): _said(value)
-                    for name, value in run[key].items()
-                }
+                found |= _said_by_key(run[key], "" if key == "params" else f"{key}.")
         return found
 
     def ranked(self, metrics: Mapping[str, Mapping[str, Any]]) -> tuple[tuple[RankedGroup, ...], int]:
@@ -139,11 +138,24 @@ class Configurations:
         return RankedRun(
             name,
             value,
-            {key: own[key] for key, usual in differing.items() if key in own and own[key] != usual},
+            {key: _cut(own[key]) for key, usual in differing.items() if key in own and own[key] != usual},
         )
 
 
+def _said_by_key(settings: Mapping[str, Any], before: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and 0 < len(value) <= _MOST_KEYS:
+            found |= {f"{before}{name}.{key}": _said(one) for key, one in value.items()}
+        else:
+            found[f"{before}{name}"] = _said(value)
+    return found
+
+
 def _said(value: Any) -> str:
-    """A setting in words, cut where it is long."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _cut(text: str) -> str:
+    """A setting in words, cut where it is long: only what is shown, never what is compared."""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

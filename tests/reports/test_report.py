@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -193,6 +194,21 @@ def test_configurations_of_one_study_are_ranked_with_what_differs() -> None:
         ("six", {}),
     ]
     assert report.others[1].line == 4
+
+
+def test_configurations_that_differ_at_the_end_of_a_long_setting_are_ranked() -> None:
+    def ranked(weights: list[dict[str, float]]) -> list[tuple[str, Mapping[str, str]]]:
+        runs = [{"name": f"r{n}", "line": 1, "params": {"weights": one}} for n, one in enumerate(weights)]
+        records = [a_record(f"r{n}", metrics={"sharpe": n}) for n in range(len(weights))]
+        (group,) = report_of(*records, manifest={"common": {"symbols": ["A"]}, "runs": runs}).rankings
+        return [(one.run, one.settings) for one in group.rankings[0].best + group.rankings[0].worst]
+
+    few = [{"AAPL": 0.3333333333333333, "JNJ": 0.3333333333333333, "XOM": n / 10} for n in range(3)]
+    assert ranked(few) == [("r2", {"weights.XOM": "0.2"}), ("r0", {"weights.XOM": "0.0"})]
+    many = [{**{f"SYMBOL_{k}": 0.01 for k in range(60)}, "Z": n / 10} for n in range(3)]
+    best, worst = ranked(many)
+    assert (best[0], worst[0]) == ("r2", "r0")
+    assert len(best[1]["weights"]) == 60
 
 
 @pytest.mark.parametrize(
