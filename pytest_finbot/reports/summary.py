@@ -162,7 +162,8 @@ def _put(path: Path, text: str) -> Path:
 
 
 def _draft(path: Path) -> Path:
-    return path.with_name(f".{path.name}.tmp")
+    """Where a file is written until it is whole: nobody else's, as two may write into one folder."""
+    return path.with_name(f".{path.name.lstrip('.')}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
 
 
 def facts_to_json(facts: BatchFacts) -> dict[str, Any]:

@@ -65,13 +65,15 @@ class OutputFolder:
         Raises RegistryError where it cannot be written.
         """
         # A batch that is gone on with keeps its runs' files; what was summed up is no longer so.
-        for name in self._left(SUMMARIES if written_by(self.path) == batch_id else OURS):
+        left = self._left(SUMMARIES if written_by(self.path) == batch_id else OURS)
+        # Drafts of a session that was killed while it summed up.
+        for name in (*left, *(draft.name for draft in self.path.glob(".batch_*.tmp"))):
             target = self.path / name
             with telling("clear", target):
                 if target.is_dir() and not target.is_symlink():
                     shutil.rmtree(target)
                 else:
-                    target.unlink()
+                    target.unlink(missing_ok=True)
         marker = json.dumps({"batch_id": batch_id, "pid": os.getpid()}) + "\n"
         for name, text in ((OUTPUT_MARKER, marker.encode()), (file, content)):
             with telling("write", self.path / name):

@@ -104,6 +104,21 @@ def test_every_run_is_in_every_format(tmp_path):
     ]
 
 
+def test_two_that_write_into_one_folder_leave_whole_files(tmp_path):
+    """The second begins and ends while the first has written half of it."""
+
+    def rows():
+        yield SummaryRow.of_record(a_record("first"))
+        write_summary(tmp_path, FACTS, three_rows())
+        yield SummaryRow.of_record(a_record("last"))
+
+    _, paths = write_summary(tmp_path, FACTS, rows())
+    assert [run["name"] for run in json.loads(paths["json"].read_text())["runs"]] == ["first", "last"]
+    with paths["csv"].open(newline="") as file:
+        assert [row["run"] for row in csv.DictReader(file)] == ["first", "last"]
+    assert sorted(tmp_path.iterdir()) == sorted(paths.values())
+
+
 def test_a_number_that_is_not_json_is_refused_and_leaves_no_file(tmp_path):
     row = SummaryRow.of_record(a_record("nan", metrics={"final_nav": float("nan")}))
     with pytest.raises(ValueError, match="JSON"):

@@ -116,8 +116,10 @@ def test_a_session_that_is_refused_leaves_the_output_of_the_batch_before(project
 def test_the_output_of_the_batch_before_does_not_stay(project):
     project.batch("- {id: old}\n")
     project.pytest().assert_outcomes(passed=1)
+    project.write("output/small/.batch_summary.html.1-aa.tmp", "<p>of a session that was killed")
     project.batch("- {id: new}\n")
     project.pytest().assert_outcomes(passed=1)
+    assert list(project.output.glob(".*.tmp")) == []
     assert [path.name for path in (project.output / "runs").iterdir()] == ["new"]
     assert len(list((project.path / ".finbot").glob("batches/*/*/*"))) == 2
 

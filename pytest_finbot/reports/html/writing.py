@@ -20,7 +20,7 @@ def write_html(folder: Path, report: Report, series: SeriesSource) -> Path:
     """
     page = html_report(report, series)
     path = folder / FILE
-    draft = path.with_name(f".{FILE}.tmp")
+    draft = path.with_name(f".{FILE}.{os.getpid()}-{os.urandom(4).hex()}.tmp")
     # No newline is translated: the policy names scripts by the hash of their very bytes.
     draft.write_text(page, encoding="utf-8", errors="backslashreplace", newline="")
     os.replace(draft, path)
