@@ -176,6 +176,15 @@ def _problems(shards: Sequence[_Shard]) -> Iterator[str]:
         yield f"runs of more than one shard: {some}"
 
 
+def _code_unknown(shards: Sequence[_Shard]) -> str:
+    """Why it cannot be seen that all ran the same code; empty where it can, or where they tell otherwise."""
+    first = shards[0].report.batch.provenance
+    if len(shards) == 1 or (first.get(_COMMIT) and first.get(_DIRTY) != "yes"):
+        return ""
+    why = "with changes that are not committed" if first.get(_COMMIT) else "of no commit that is known"
+    return f"all shards ran {why}: nobody knows whether they ran the same code"
+
+
 def _listed(report: Report) -> Iterator[RunFacts]:
     for run in (*report.changed, *report.failed, *report.others):
         if run.status != "missing":  # a baseline whose run is gone is gone for all shards
@@ -212,6 +221,8 @@ def _batch(
         for shard, batch in zip(shards, batches, strict=True)
         for note in batch.notes
     )
+    if unknown := _code_unknown(shards):
+        notes[unknown] = None
     if any(shard.report.rankings for shard in shards):
         notes["runs are ranked in the reports of the shards, each among its own, and not across shards"] = (
             None

@@ -28,15 +28,16 @@ PLAN = ShardFacts(3, "p" * 64, (1,), (3, 3, 2))
 def shard(number: int, *records: dict[str, Any], **facts: Any) -> GivenReport:
     """The report of a share that is as it should be but for ``facts`` of its batch."""
     size = PLAN.runs[number - 1]
+    good = facts.get("success", size)
     fine = dataclasses.replace(
         FINE,
         batch_id=f"batch-20260101T00000{number}Z-aaaaaa",
         expected=size,
         recorded=size,
         success=size,
-        gate=dataclasses.replace(GATE, verdicts={"identical": size}),
+        gate=dataclasses.replace(GATE, verdicts={"identical": good}),
     )
-    records = records or tuple(a_record(f"r{number}{place}") for place in range(size))
+    records = records or tuple(a_record(f"r{number}{place}") for place in range(good))
     report = report_of(*records, facts=dataclasses.replace(fine, **facts))
     return GivenReport(
         f"{number}.json", dataclasses.replace(report, shards=dataclasses.replace(PLAN, present=(number,)))
@@ -111,9 +112,9 @@ def test_lists_stay_bounded_and_say_what_they_leave_out(monkeypatch):
 
 
 def test_a_missing_baseline_is_told_by_all_and_counts_once():
-    gate = dataclasses.replace(GATE, missing=("gone",))
     each = []
-    for number in (1, 2, 3):
+    for number, size in enumerate(PLAN.runs, 1):
+        gate = dataclasses.replace(GATE, verdicts={"identical": size}, missing=("gone",))
         given = shard(number, gate=gate)
         row = dataclasses.replace(given.report.others[0], run="gone", status="missing", verdict="missing")
         each.append(changed(given, failed=(row,)))
@@ -166,6 +167,12 @@ def test_what_is_no_shard_of_the_same_plan_is_refused(shards, words):
         ({"expected": 2, "recorded": 2, "success": 2}, "has 3 runs to run, and its batch expects 2"),
         ({"success": 4}, "its counts contradict each other"),
         ({"recorded": -1, "not_run": 4, "success": -1}, "its counts contradict each other"),
+        ({"error_categories": {"regression": -1, "other": 1}}, "its counts contradict each other"),
+        ({"gate": dataclasses.replace(GATE, verdicts={"identical": 4})}, "its counts contradict each other"),
+        (
+            {"success": 2, "failed": 1, "error_categories": {"engine_error": 1}},  # and it says "completed"
+            "its counts contradict each other",
+        ),
         ({"empty_share": True}, "has 3 runs to run"),
         ({"provenance": {"git commit": "abc", "git dirty": "yes"}}, "changes that are not committed"),
     ],
@@ -191,6 +198,7 @@ def test_no_word_of_a_shard_commands_the_runner_of_the_job_that_puts_them_togeth
     forged = "::error::forged\n::add-mask::1\n##[error]forged"
     for name, categories in ((forged, {}), ("small", {forged: 1})):
         failed = {"success": 3 - len(categories), "failed": len(categories), "error_categories": categories}
+        failed["status"] = "partial" if categories else "completed"
         paths = []
         for given in (shard(1, batch_name=name, **failed), shard(2, batch_name=forged, problems=(forged,))):
             paths.append(tmp_path / given.source)
@@ -202,6 +210,20 @@ def test_no_word_of_a_shard_commands_the_runner_of_the_job_that_puts_them_togeth
             for line in done.output.splitlines():
                 reader.read(line)
             assert reader.done == []
+
+
+@pytest.mark.parametrize(
+    ("provenance", "why"),
+    [
+        ({"git commit": "abc", "git dirty": "yes"}, "with changes that are not committed"),
+        ({}, "of no commit that is known"),
+    ],
+)
+def test_shards_whose_code_is_not_known_to_be_the_same_say_so(provenance, why):
+    whole = combine([shard(number, provenance=provenance) for number in (1, 2, 3)])
+    note = f"all shards ran {why}: nobody knows whether they ran the same code"
+    assert (note in whole.batch.notes, whole.green) == (True, True)
+    assert combine([shard(1), shard(2), shard(3)]).batch.notes == ()
 
 
 def test_a_run_of_two_shards_is_a_problem():
