@@ -18,6 +18,17 @@ import pytest
 FORKED_AS_THEY_ARE = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE"}
 """What of Python's own variables a fork can still be told."""
 
+for _name in ("DIR", "WORK_TREE", "INDEX_FILE", "OBJECT_DIRECTORY", "COMMON_DIR", "PREFIX"):
+    # Of a hook that runs us: what tests commit would go into the repository it is of.
+    os.environ.pop(f"GIT_{_name}", None)
+# Nobody signs what tests commit.
+_settings = os.environ.get("GIT_CONFIG_COUNT") or "0"
+os.environ |= {
+    f"GIT_CONFIG_KEY_{_settings}": "commit.gpgSign",
+    f"GIT_CONFIG_VALUE_{_settings}": "false",
+    "GIT_CONFIG_COUNT": str(int(_settings) + 1),
+}
+
 _AT_FIRST = dict(os.environ)
 AS_STARTED = {name: said for name, said in _AT_FIRST.items() if not name.startswith(("PYTEST_", "FINBOT_"))}
 
