@@ -163,7 +163,7 @@ def _problems(shards: Sequence[_Shard]) -> Iterator[str]:
             yield f"{shard.words}: its counts contradict each other"
         if not lists_agree(shard.report):
             yield f"{shard.words} lists more runs that failed or changed than it counts"
-    dirty = {shard.report.batch.provenance.get(_DIRTY) for shard in shards}
+    dirty = {str(shard.report.batch.provenance.get(_DIRTY)) for shard in shards}
     if len(dirty) > 1:
         yield (
             "some shards ran with changes that are not committed, others without: nobody knows whether they "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from typing import Any
 
 import pytest
@@ -175,6 +176,7 @@ def test_what_is_no_shard_of_the_same_plan_is_refused(shards, words):
         ),
         ({"empty_share": True}, "has 3 runs to run"),
         ({"provenance": {"git commit": "abc", "git dirty": "yes"}}, "changes that are not committed"),
+        ({"provenance": {"git commit": "abc", "git dirty": ["yes"]}}, "changes that are not committed"),
     ],
 )
 def test_a_shard_that_is_not_as_it_should_be_keeps_the_whole_from_being_green(change, words):
@@ -224,6 +226,18 @@ def test_shards_whose_code_is_not_known_to_be_the_same_say_so(provenance, why):
     note = f"all shards ran {why}: nobody knows whether they ran the same code"
     assert (note in whole.batch.notes, whole.green) == (True, True)
     assert combine([shard(1), shard(2), shard(3)]).batch.notes == ()
+
+
+def test_what_is_no_plain_file_is_not_replaced_by_the_whole(tmp_path):
+    (tmp_path / "1.json").write_text(json.dumps(shard(1).report.to_json()))
+    (tmp_path / "null").symlink_to(os.devnull)
+    os.mkfifo(tmp_path / "pipe")
+    for option in ("--output", "--markdown"):
+        for name in ("null", "pipe"):
+            command = ["ci", "combine", str(tmp_path / "1.json"), option, str(tmp_path / name)]
+            done = CliRunner().invoke(main, command)
+            assert (done.exit_code, "is no plain file" in done.output) == (4, True), done.output
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1.json", "null", "pipe"]
 
 
 def test_a_run_of_two_shards_is_a_problem():

@@ -116,6 +116,9 @@ def _forget(outputs: tuple[Path | None, ...], reports: tuple[Path, ...]) -> None
             raise ReportError(
                 f"{path} is one of the reports to combine, and would be replaced; name another file"
             )
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            # /dev/stdout, say, which root could remove.
+            raise ReportError(f"{path} is no plain file, and would be replaced; name another file")
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
