@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,15 @@ AS_STARTED = {name: said for name, said in _AT_FIRST.items() if not name.startsw
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # As where a shell starts us in the background: so would all that we start, and be told Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+with suppress(ImportError):  # which not every engine's environment has
+    from hypothesis import HealthCheck, settings
+
+    # None of ours asserts on time: by default 0.2 s for an example are a failure, where CI is not set.
+    settings.register_profile(
+        "patient", settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    )
+    settings.load_profile("patient")
 
 
 class Forked:
