@@ -133,6 +133,8 @@
     section.dataset.drawn = "failed";
   };
 
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const isDark = () => (root.dataset.theme ?? (dark.matches ? "dark" : "light")) === "dark";
   const paint = (run) => {
     const ink = colour("--ink"), faint = colour("--line"), ground = colour("--ground");
     for (const { plot, axes, grids } of run.plots) {
@@ -148,6 +150,7 @@
       else glyph.setv({ line_color: value });
     }
     for (const span of run.spans) span.setv({ line_color: ink });
+    run.section.dataset.ground = isDark() && !matchMedia("print").matches ? "dark" : "light";
   };
 
   // A table's rows are made when it is opened.
@@ -190,12 +193,10 @@
   for (const section of sections) near.observe(section);
   for (const details of document.querySelectorAll("details.rows")) details.addEventListener("toggle", () => details.open && fill(details));
 
-  const dark = matchMedia("(prefers-color-scheme: dark)");
   const repaint = () => drawn.forEach(paint);
   dark.addEventListener("change", repaint);
   document.getElementById("theme").addEventListener("click", () => {
-    const now = root.dataset.theme ?? (dark.matches ? "dark" : "light");
-    root.dataset.theme = now === "dark" ? "light" : "dark";
+    root.dataset.theme = isDark() ? "light" : "dark";
     try {
       localStorage.setItem("finbot-theme", root.dataset.theme);
     } catch {
@@ -203,17 +204,23 @@
     }
     repaint();
   });
-  // What is folded would be missing on paper.
+  // What is folded would be missing on paper. A chart that is drawn now would be too late for it, and one that
+  // is drawn is not laid out anew: the page says the one, and a size that fits a sheet does for the other.
   const folded = [];
+  const PAPER = 670;
   window.addEventListener("beforeprint", () => {
     finbot.all();
-    sections.forEach(once);
+    for (const section of sections) section.classList.toggle("too-late", section.dataset.drawn !== "yes");
+    for (const host of document.querySelectorAll(".chart")) host.style.setProperty("--to-paper", Math.min(1, PAPER / host.clientWidth));
     for (const details of document.querySelectorAll("details.error:not([open])")) {
       details.open = true;
       folded.push(details);
     }
   });
   window.addEventListener("afterprint", () => {
+    for (const section of sections) section.classList.remove("too-late");
+    sections.forEach(once);
+    for (const host of document.querySelectorAll(".chart")) host.style.removeProperty("--to-paper");
     for (const details of folded.splice(0)) details.open = false;
   });
   finbot.go();

@@ -208,6 +208,29 @@ def test_it_fits_a_phone_and_a_sheet_of_paper(browser: Browser, written: Path, s
         assert page.locator("details.error[open]").count() == 0
 
 
+def test_on_paper_no_chart_is_cut_dark_or_missing_without_a_word(browser: Browser, written: Path) -> None:
+    look = "([of, pseudo, style]) => getComputedStyle(document.querySelectorAll(of)[0], pseudo)[style]"
+    with looked_at(browser, written, color_scheme="dark") as page:
+        draw(page)
+        wide = page.locator(".chart").first.bounding_box()
+        assert wide is not None
+        assert wide["width"] > 1_000
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        late = page.locator("[data-charts].too-late")
+        assert late.count() == 1
+        assert late.get_attribute("data-drawn") is None  # what is drawn now stays blank on paper for good
+        page.emulate_media(media="print")
+        zoom = float(page.evaluate(look, [".chart", None, "zoom"]))
+        assert zoom * wide["width"] <= 718 - 2 * 16  # A4 within Chromium's margins
+        assert page.evaluate(look, ["body", None, "backgroundColor"]) == "rgb(255, 255, 255)"
+        assert "invert" in page.evaluate(look, [".chart", None, "filter"])
+        said = page.evaluate(look, [".too-late .chart", "::before", "content"])
+        assert "Not drawn: it was not on the screen yet" in said
+        page.evaluate("dispatchEvent(new Event('afterprint'))")
+        assert late.count() == 0
+        page.locator("[data-charts][data-drawn=yes]").nth(1).wait_for()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_serious_barrier_is_found(browser: Browser, tmp_path: Path, scheme: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
