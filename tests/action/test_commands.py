@@ -241,7 +241,11 @@ def test_of_two_batch_files_with_one_content_each_has_its_own_report(tmp_path, m
     for file in files:
         (tmp_path / file).parent.mkdir()
         (tmp_path / file).write_text("runs: []\n")
-    assert [_file_of(tmp_path / files[2], file, files[:2]) for file in files[:2]] == list(files[:2])
+    copy = tmp_path / files[2]
+    assert [_file_of(copy, file, files[:2]) for file in files[:2]] == list(files[:2])
+    assert _file_of(copy, "from another root/finbot.yaml", files[1:2]) == files[1]
+    copy.write_text("runs: []  # of a file that extra-args name\n")
+    assert _file_of(copy, "c/finbot.yaml", files[:2]) == ""
 
 
 def test_a_waiver_is_annotated_in_the_file_in_which_it_stands():

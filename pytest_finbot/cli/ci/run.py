@@ -200,19 +200,18 @@ def _copy(source: Path, reports: Sequence[Path], target: Path) -> None:
 
 
 def _file_of(copy: Path, told: str, files: Sequence[str]) -> str:
-    """Which batch file a batch was read from, by the copy that it left; empty where that cannot be told.
+    """Which of ``files`` a batch was read from; empty where it is none of them, or that cannot be told.
 
-    ``told`` is its path from pytest's root folder: of several files of one content, it is the one there.
+    ``told`` is its path from pytest's root folder. Where that is not one above this, the ``copy`` that the
+    batch left decides.
     """
     named = [Path(path) for path in files if Path(path).name == copy.name]
-    if len(named) > 1:
+    there = {(root / told).resolve() for root in (Path.cwd(), *Path.cwd().parents)}
+    found = [path for path in named if path.resolve() in there]
+    if named and not found:
         content = copy.read_bytes()
-        named = [path for path in named if path.is_file() and path.read_bytes() == content]
-    if len(named) > 1:
-        roots = (Path.cwd(), *Path.cwd().parents)
-        there = {(root / told).resolve() for root in roots}
-        named = [path for path in named if path.resolve() in there] or named
-    return _from_root(named[0]) if named else ""
+        found = [path for path in named if path.is_file() and path.read_bytes() == content]
+    return _from_root(found[0]) if found else ""
 
 
 def _from_root(path: Path) -> str:
