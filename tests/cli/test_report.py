@@ -308,12 +308,24 @@ def test_batches_of_equal_runs_are_green(tmp_path, make_folder):
     first, second = sorted(path.name for path in (tmp_path / ".finbot").glob("batches/*/*/*"))
     asked = folder.finbot("report", second, "--against", first)
     assert (asked.status, "2 identical" in asked.out) == (0, True), asked.out
+    files = FilesRegistry(tmp_path / ".finbot")
+    for at, problem, status in (("2099", "files of 1 run are gone", 1), ("2100", None, 0)):
+        (begin,) = (json.loads(line) for line in _main(files, second) if '"kind":"begin"' in line)
+        told = SessionFacts(at, 1.0, problems=() if problem is None else (problem,))
+        keep_session(files, second, begin["at"], at, told)
+        asked = folder.finbot("report", second, "--against", first)
+        assert (asked.status, "problem: files of 1 run are gone" in asked.out) == (status, status == 1)
     # Without the run that failed it is as green as a share is the whole: not at all.
     folder.batch("{id: kept}", "{id: other, params: {weights: {AAA: 1.0}}}", "{id: bad, symbols: [ZZZ]}")
     run(folder)
     assert folder.finbot("runs", "delete", "last/bad", "--yes").status == 0
     asked = folder.finbot("report", "last", "--against", first)
     assert (asked.status, "problem: 1 run was deleted" in asked.out) == (1, True), asked.out
+
+
+def _main(files, batch_id):
+    (segment,) = files.root.glob(f"batches/*/*/{batch_id}/main-*.jsonl")
+    return segment.read_text().splitlines()
 
 
 def test_a_share_is_not_the_whole_alone_nor_against_another(tmp_path, make_folder):
