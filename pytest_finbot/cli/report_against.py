@@ -77,7 +77,7 @@ class Against:
             seconds=kept.seconds,
             gate=GateFacts(source=source, fail_on="any", verdicts={}, missing=self._missing),
             problems=(
-                # What its own session could not read or write. One that told nothing is judged by its records.
+                # What its own session could not read or write; one that told nothing is known by its records.
                 *(kept.problems if self._fold.facts is not None else ()),
                 *deleted(self._fold),
                 *(f"{source}: {one}" for one in (*self._others.problems, *deleted(self._others))),
