@@ -137,7 +137,7 @@ def run_facts(row: SummaryRow, line: int = 0, near: float | None = None) -> RunF
         verdict=row.verdict,
         category=row.error_category,
         phase=row.error_phase,
-        error=row.error[:_LONGEST],
+        error=_error_words(row)[:_LONGEST],
         traceback=str((record.get("error") or {}).get("traceback") or "")[-_LONGEST:],
         seconds=row.runtime_seconds,
         attempt=row.attempt,
@@ -147,6 +147,13 @@ def run_facts(row: SummaryRow, line: int = 0, near: float | None = None) -> RunF
         comparison=comparison_fact(record["comparison"]) if told and record.get("comparison") else None,
         checks=tuple(_told_checks(record)) if told else (),
     )
+
+
+def _error_words(row: SummaryRow) -> str:
+    """What went wrong. Of an error that nobody foresaw its kind is said: ``'AAPL'`` alone says nothing."""
+    error = (row.record or {}).get("error") or {}
+    kind = error.get("type")
+    return f"{kind}: {row.error}" if kind and not error.get("expected", True) else row.error
 
 
 def comparison_fact(comparison: Mapping[str, Any]) -> ComparisonFact:

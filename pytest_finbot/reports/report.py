@@ -128,6 +128,12 @@ class RunFacts:
         return self.status != "success"
 
     @property
+    def limited(self) -> CheckResult | None:
+        """A check out of its limit: that of NAV, which is what is looked at first, or the first."""
+        checks = [check for check in self.checks if check.limit is not None]
+        return next((check for check in checks if check.name == "nav"), checks[0] if checks else None)
+
+    @property
     def not_deterministic(self) -> bool:
         """Whether it gave another result when executed again: then it is nothing to accept."""
         return any(check.name == "determinism" and check.verdict == "moved" for check in self.checks)

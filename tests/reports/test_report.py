@@ -237,3 +237,29 @@ def test_a_strangers_report_is_refused_with_the_reason(change: dict[str, Any], s
 def test_what_is_no_report_at_all_is_refused(raw: bytes) -> None:
     with pytest.raises(ReportError):
         read_report(raw)
+
+
+def test_of_an_error_that_nobody_foresaw_its_kind_is_told() -> None:
+    def words(**error: Any) -> str:
+        (run,) = report_of(a_record("bad", "failed", error={"phase": "simulate", **error})).failed
+        return run.error
+
+    assert words(type="KeyError", message="'AAPL'", expected=False) == "KeyError: 'AAPL'"
+    assert words(type="DataError", message="no price of AAPL", expected=True) == "no price of AAPL"
+    assert words(message="a record of an older version") == "a record of an older version"
+
+
+def test_the_limit_that_is_told_is_that_of_nav_where_nav_is_out_of_it() -> None:
+    checks = [
+        {"name": "coverage", "verdict": "moved", "value": 3.0, "limit": 0.0},
+        {"name": "cash", "verdict": "skipped"},
+        {"name": "nav", "verdict": "moved", "value": 0.1, "limit": 0.01},
+    ]
+    (run,) = report_of({**moved("far", -300.0), "checks": checks}).changed
+    assert run.limited is not None
+    assert (run.limited.name, run.limited.limit) == ("nav", 0.01)
+    (run,) = report_of({**moved("far", -300.0), "checks": checks[:2]}).changed
+    assert run.limited is not None
+    assert run.limited.name == "coverage"
+    (run,) = report_of({**moved("far", -300.0), "checks": checks[1:2]}).changed
+    assert run.limited is None
