@@ -36,6 +36,8 @@ _LARGEST = 2**62
 """No count of ours is near it, and any store of numbers has room for it."""
 _OPEN_FILES = 32
 """Segments kept open while records are read; a batch may have more than a process may open."""
+_BUFFER = 1 << 16
+"""Bytes that are read at once: records mostly follow each other as they are asked for."""
 
 
 class _Final(NamedTuple):
@@ -183,7 +185,7 @@ class BatchFold:
                     if final.segment not in files:
                         if len(files) == _OPEN_FILES:
                             files.pop(next(iter(files))).close()
-                        files[final.segment] = path.open("rb")
+                        files[final.segment] = path.open("rb", _BUFFER)
                     file = files[final.segment]
                     file.seek(final.offset)
                     raw = file.read(final.length)
@@ -221,7 +223,7 @@ class _Folding:
         """Add a segment. A controller's session is one segment: its begin, its end."""
         self.paths.append(path)
         begin: _Begin | None = None
-        for line in read_segment(path, self.problems, self.passed_over):
+        for line in read_segment(path, self.problems, self.passed_over, heads=True):
             kind = line.value["kind"]
             try:
                 if kind in ("run", "crash"):

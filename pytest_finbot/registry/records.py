@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
+from pydantic_core import from_json
+
 from pytest_finbot.contracts import (
     CheckResult,
     ErrorCategory,
@@ -49,6 +51,11 @@ _DEFAULTS: dict[type[Any], tuple[tuple[str, Any], ...]] = {
     for kind in (PhaseResult, CheckResult)
 }
 _APART = frozenset(("phases", "checks", "tables"))
+_HEAD = ("run_id", "batch_id", "name", "status", "attempt", "finished_at", "compared_at", "verdict", "error")
+"""What a batch is folded from. It is written first: the rest, which is long, need not be read for that."""
+_AFTER_HEAD = "started_at"
+_WRITTEN = tuple(dict.fromkeys((*_HEAD, _AFTER_HEAD, *_FIELDS[RunRecord])))
+_HEAD_BYTES = 1024
 
 
 def envelope(kind: str, payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,6 +106,22 @@ def record_text(raw: bytes) -> bytes | None:
     return b"{" + said[len(_RUN_HEAD) : -len(_NO_TABLES)] + b"}"
 
 
+def record_head(raw: bytes) -> dict[str, Any] | None:
+    """What the line ``raw`` of a run says first: a fold needs no more of it.
+
+    ``None`` where that cannot be told apart from the rest, as in lines that were not written by this
+    version, of long errors, or changed since: then it has to be read whole.
+    """
+    if not raw.startswith(_RUN_HEAD) or not seal_fits(raw):
+        return None
+    try:
+        said = from_json(raw[:_HEAD_BYTES], allow_inf_nan=False, cache_strings="keys", allow_partial=True)
+    except ValueError:
+        return None
+    # What stands before a later key is whole; after it, a value may be cut off.
+    return said if _AFTER_HEAD in said and all(name in said for name in _HEAD) else None
+
+
 def seal_fits(raw: bytes) -> bool | None:
     """Whether the line ``raw`` is as it was written; ``None`` where it has no checksum."""
     line = raw[:-1] if raw.endswith(b"\n") else raw
@@ -133,7 +156,7 @@ def record_to_json(record: RunRecord) -> dict[str, Any]:
     Of phases and checks only what they have to say is written; what is left out is at its
     default. ``tables`` are plain already, and the bulk of a short run's record.
     """
-    plain = {name: _plain(getattr(record, name)) for name in _FIELDS[RunRecord] if name not in _APART}
+    plain = {name: _plain(getattr(record, name)) for name in _WRITTEN if name not in _APART}
     plain["phases"] = [_telling(phase) for phase in record.phases]
     plain["checks"] = [_telling(check) for check in record.checks]
     plain["tables"] = dict(record.tables)

@@ -7,18 +7,21 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from pytest_finbot.registry.append_file import AppendFile
 from pytest_finbot.registry.cut_lines import is_cut_off
 from pytest_finbot.registry.durable import telling
-from pytest_finbot.registry.records import seal, seal_fits, unseal
+from pytest_finbot.registry.records import record_head, seal, seal_fits, unseal
 
 Durability = Literal["item", "second"]
 """``item``: a record is on the disk when ``append`` returns. ``second``: synced at most once
 a second, so that a power cut can cost what was recorded since; a killed process costs nothing."""
 
 SYNC_EVERY: Mapping[Durability, float] = {"item": 0.0, "second": 1.0}
+
+_BUFFER: Final = 1 << 18
+"""Bytes that are read at once: lines have some thousands."""
 
 
 class SegmentWriter:
@@ -82,7 +85,7 @@ def segment_name(path: Path) -> str:
 
 
 def read_segment(
-    path: Path, problems: list[LineProblem], passed_over: tuple[bytes, ...] = ()
+    path: Path, problems: list[LineProblem], passed_over: tuple[bytes, ...] = (), *, heads: bool = False
 ) -> Iterator[Line]:
     """The readable lines of a segment, in order, one in memory at a time.
 
@@ -90,11 +93,12 @@ def read_segment(
     line without its newline, which counts as not written. Empty lines separate, no more.
     Raises RegistryError for an unreadable file and for a line of a newer version. What is
     appended while it is read is left for the next time: a quick writer is not chased. Whole lines
-    that begin as one of ``passed_over`` does are of no interest, and not decoded.
+    that begin as one of ``passed_over`` does are of no interest, and not decoded. With ``heads`` a run's
+    line may be given with no more than :func:`~..records.record_head` has of it.
     """
     name = segment_name(path)
     offset = 0
-    with telling("read", path), path.open("rb") as file:
+    with telling("read", path), path.open("rb", _BUFFER) as file:
         size = os.fstat(file.fileno()).st_size
         for number, raw in enumerate(file, start=1):
             if offset >= size:
@@ -109,7 +113,7 @@ def read_segment(
                 problems.append(LineProblem(name, number, message, unwritten=True))
                 return
             try:
-                value = unseal(raw, f"{name}:{number}")
+                value = (record_head(raw) if heads else None) or unseal(raw, f"{name}:{number}")
             except ValueError as error:
                 message = f"the line cannot be read and is not counted: {error}"
                 problems.append(LineProblem(name, number, message, unwritten=is_cut_off(raw)))

@@ -19,7 +19,14 @@ from pytest_finbot.contracts import (
     Verdict,
 )
 from pytest_finbot.errors import RegistryError
-from pytest_finbot.registry.records import envelope, record_from_json, record_to_json, seal, unseal
+from pytest_finbot.registry.records import (
+    envelope,
+    record_from_json,
+    record_head,
+    record_to_json,
+    seal,
+    unseal,
+)
 from pytest_finbot.registry.segments import SegmentWriter, read_segment
 from pytest_finbot.registry.strict_json import decode, encode
 
@@ -125,6 +132,56 @@ def test_a_record_survives_a_line_of_json(record):
     line = encode(envelope("run", record_to_json(record)), "record")
     assert b"\n" not in line
     assert record_from_json(decode(line)) == record
+
+
+OF_A_FOLD = ("kind", "name", "status", "attempt", "finished_at", "compared_at", "verdict", "error")
+
+
+@given(RECORDS)
+def test_what_a_line_says_first_is_what_it_says(record):
+    line = seal("run", record_to_json(record), "record")
+    head, whole = record_head(line), unseal(line, "here")
+    assert head is None or {key: head[key] for key in OF_A_FOLD} == {key: whole[key] for key in OF_A_FOLD}
+
+
+def test_of_a_line_no_more_is_read_than_a_fold_needs():
+    line = seal("run", record_to_json(a_record(metrics={str(number): 1.0 for number in range(500)})), "it")
+    head = record_head(line)
+    assert head is not None
+    assert len(head.get("metrics", ())) < 500
+    assert head["status"] == "success"
+
+
+def test_wherever_what_is_read_first_ends_no_value_is_taken_that_is_cut_off():
+    taken = 0
+    for length in range(440, 780):
+        record = a_record(name="n" * length, attempt=987654321, verdict=Verdict.NOT_COMPARABLE)
+        record = dataclasses.replace(record, error=ErrorInfo(ErrorCategory.DATA, "market_data", "E", "gap é"))
+        line = seal("run", record_to_json(record), "it")
+        head = record_head(line)
+        if head is not None:
+            taken += 1
+            whole = unseal(line, "here")
+            assert {key: head[key] for key in OF_A_FOLD} == {key: whole[key] for key in OF_A_FOLD}
+    assert 0 < taken < 340, "both are met: lines whose head has room, and others"
+
+
+def test_a_line_is_read_whole_where_it_does_not_say_first_what_a_fold_needs():
+    line = seal("run", record_to_json(a_record()), "it")
+    assert record_head(line) is not None
+    assert record_head(line.replace(b'"attempt":1', b'"attempt":2')) is None  # changed since
+    assert record_head(seal("crash", record_to_json(a_record()), "it")) is None
+    assert (
+        record_head(
+            seal("run", dict(reversed(record_to_json(a_record(warnings=("w" * 2_000,))).items())), "it")
+        )
+        is None
+    )
+    said = record_to_json(a_record(verdict=Verdict.MOVED, fingerprint={"of": "what" * 500}))
+    older = {field.name: said[field.name] for field in dataclasses.fields(RunRecord)}
+    assert record_head(seal("run", older, "it")) is None
+    failed = a_record(error=ErrorInfo(ErrorCategory.DATA, "market_data", "E", "gap" * 2_000))
+    assert record_head(seal("run", record_to_json(failed), "it")) is None
 
 
 def test_every_field_of_a_record_is_among_those_that_survive():
