@@ -61,8 +61,13 @@ def record(batch_id: str, batch: int, number: int, began: datetime, writer: str)
         "name": name,
         "status": "failed" if failed else "success",
         "attempt": 1,
-        "started_at": stamp(at),
         "finished_at": stamp(at + timedelta(milliseconds=180)),
+        "compared_at": "",
+        "verdict": None if failed else "moved" if number % 50 == 0 else "identical",
+        "error": {"category": "timeout" if number % 2 else "data_error", "message": "it failed"}
+        if failed
+        else None,
+        "started_at": stamp(at),
         "seconds": 0.18,
         "worker": writer,
         "fingerprint": {
@@ -71,9 +76,6 @@ def record(batch_id: str, batch: int, number: int, began: datetime, writer: str)
             "data": {"hash": digest("data", number % 20), "field": "close"},
             "code": {"hash": digest("code", batch), "scope": "import closure"},
         },
-        "error": {"category": "timeout" if number % 2 else "data_error", "message": "it failed"}
-        if failed
-        else None,
         "metrics": {
             "final_nav": 110000.0 + number + moved / 7,
             "total_return": 0.1 + number / 3e5,
@@ -92,7 +94,6 @@ def record(batch_id: str, batch: int, number: int, began: datetime, writer: str)
         "engine": "portfolio",
         "strategy": "fixed_weights" if number % 3 else "momentum",
         "tags": ["core"] if number % 4 == 0 else [],
-        "verdict": None if failed else "moved" if number % 50 == 0 else "identical",
     }
 
 

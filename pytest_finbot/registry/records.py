@@ -53,9 +53,13 @@ _DEFAULTS: dict[type[Any], tuple[tuple[str, Any], ...]] = {
 _APART = frozenset(("phases", "checks", "tables"))
 _HEAD = ("run_id", "batch_id", "name", "status", "attempt", "finished_at", "compared_at", "verdict", "error")
 """What a batch is folded from. It is written first: the rest, which is long, need not be read for that."""
-_AFTER_HEAD = "started_at"
-_WRITTEN = tuple(dict.fromkeys((*_HEAD, _AFTER_HEAD, *_FIELDS[RunRecord])))
-_HEAD_BYTES = 1024
+_WRITTEN = (
+    *_HEAD,
+    "started_at",
+    *(name for name in _FIELDS[RunRecord] if name not in (*_HEAD, "started_at")),
+)
+_LAST_OF_HEAD, _AFTER_HEAD = b',"error":', b',"started_at":'
+_HEAD_BYTES = 2048
 
 
 def envelope(kind: str, payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,14 +116,15 @@ def record_head(raw: bytes) -> dict[str, Any] | None:
     ``None`` where that cannot be told apart from the rest, as in lines that were not written by this
     version, of long errors, or changed since: then it has to be read whole.
     """
-    if not raw.startswith(_RUN_HEAD) or not seal_fits(raw):
+    # No text of JSON holds a quotation mark as it is: what is found is a key, and all before it is whole.
+    end = raw.find(_AFTER_HEAD, 0, _HEAD_BYTES) if raw.startswith(_RUN_HEAD) else -1
+    if end < 0 or raw.find(_LAST_OF_HEAD, 0, end) < 0 or not seal_fits(raw):
         return None
     try:
-        said = from_json(raw[:_HEAD_BYTES], allow_inf_nan=False, cache_strings="keys", allow_partial=True)
+        said = from_json(raw[:end] + b"}", allow_inf_nan=False, cache_strings="keys")
     except ValueError:
         return None
-    # What stands before a later key is whole; after it, a value may be cut off.
-    return said if _AFTER_HEAD in said and all(name in said for name in _HEAD) else None
+    return said if all(name in said for name in _HEAD) else None
 
 
 def seal_fits(raw: bytes) -> bool | None:

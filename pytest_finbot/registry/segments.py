@@ -20,7 +20,7 @@ a second, so that a power cut can cost what was recorded since; a killed process
 
 SYNC_EVERY: Mapping[Durability, float] = {"item": 0.0, "second": 1.0}
 
-_BUFFER: Final = 1 << 18
+_BUFFER: Final = 1 << 16
 """Bytes that are read at once: lines have some thousands."""
 
 

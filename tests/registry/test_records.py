@@ -148,13 +148,13 @@ def test_of_a_line_no_more_is_read_than_a_fold_needs():
     line = seal("run", record_to_json(a_record(metrics={str(number): 1.0 for number in range(500)})), "it")
     head = record_head(line)
     assert head is not None
-    assert len(head.get("metrics", ())) < 500
+    assert "metrics" not in head
     assert head["status"] == "success"
 
 
 def test_wherever_what_is_read_first_ends_no_value_is_taken_that_is_cut_off():
     taken = 0
-    for length in range(440, 780):
+    for length in range(1_400, 2_000, 3):
         record = a_record(name="n" * length, attempt=987654321, verdict=Verdict.NOT_COMPARABLE)
         record = dataclasses.replace(record, error=ErrorInfo(ErrorCategory.DATA, "market_data", "E", "gap é"))
         line = seal("run", record_to_json(record), "it")
@@ -163,7 +163,7 @@ def test_wherever_what_is_read_first_ends_no_value_is_taken_that_is_cut_off():
             taken += 1
             whole = unseal(line, "here")
             assert {key: head[key] for key in OF_A_FOLD} == {key: whole[key] for key in OF_A_FOLD}
-    assert 0 < taken < 340, "both are met: lines whose head has room, and others"
+    assert 0 < taken < 200, "both are met: lines whose head has room, and others"
 
 
 def test_a_line_is_read_whole_where_it_does_not_say_first_what_a_fold_needs():
@@ -180,6 +180,8 @@ def test_a_line_is_read_whole_where_it_does_not_say_first_what_a_fold_needs():
     said = record_to_json(a_record(verdict=Verdict.MOVED, fingerprint={"of": "what" * 500}))
     older = {field.name: said[field.name] for field in dataclasses.fields(RunRecord)}
     assert record_head(seal("run", older, "it")) is None
+    late = {name: value for name, value in said.items() if name != "verdict"} | {"verdict": "moved"}
+    assert record_head(seal("run", late, "it")) is None
     failed = a_record(error=ErrorInfo(ErrorCategory.DATA, "market_data", "E", "gap" * 2_000))
     assert record_head(seal("run", record_to_json(failed), "it")) is None
 
