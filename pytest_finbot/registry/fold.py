@@ -66,7 +66,7 @@ def fold_batch(folder: Path, *, writer_alive: bool | None = None) -> BatchFold:
     cannot be read or holds a line of a newer version; lines that cannot be read are
     ``problems``.
     """
-    folding = _Folding()
+    folding = _Folding(heads=True)
     for number, path in enumerate(segments(folder)):
         folding.read(number, path)
     return folding.result(writer_alive)
@@ -209,6 +209,8 @@ class _Folding:
 
     passed_over: tuple[bytes, ...] = ()
     """How lines begin that are of no interest to who folds."""
+    heads: bool = False
+    """Whether of a record no more is needed than a fold needs."""
     paths: list[Path] = field(default_factory=list)
     problems: list[LineProblem] = field(default_factory=list)
     begins: list[_Begin] = field(default_factory=list)
@@ -223,7 +225,7 @@ class _Folding:
         """Add a segment. A controller's session is one segment: its begin, its end."""
         self.paths.append(path)
         begin: _Begin | None = None
-        for line in read_segment(path, self.problems, self.passed_over, heads=True):
+        for line in read_segment(path, self.problems, self.passed_over, heads=self.heads):
             kind = line.value["kind"]
             try:
                 if kind in ("run", "crash"):

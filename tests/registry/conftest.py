@@ -21,7 +21,7 @@ class Recorder:
         self.files.create_batch(created)
         self.line(batch_id, "begin", at=at, expected=list(expected), deselected=0)
 
-    def line(self, batch_id, kind, writer="main", **payload):
+    def line(self, batch_id, kind, writer="main", /, **payload):
         out = self.files.open_writer(batch_id, writer)
         out.append(kind, payload)
         out.close()
@@ -33,11 +33,17 @@ class Recorder:
             "run",
             writer,
             **{
+                # In the order of a session's own records, which says what is read of a line.
+                "run_id": f"{batch_id}/{name}" + (f"#{attempt}" if attempt > 1 else ""),
+                "batch_id": batch_id,
                 "name": name,
                 "status": status,
                 "attempt": attempt,
-                "started_at": at,
                 "finished_at": at,
+                "compared_at": "",
+                "verdict": None,
+                "error": None,
+                "started_at": at,
                 "seconds": 2.0,
                 **more,
             },
