@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any
 
-from pydantic_core import from_json
-
 from pytest_finbot.contracts import (
     CheckResult,
     ErrorCategory,
@@ -53,11 +51,7 @@ _DEFAULTS: dict[type[Any], tuple[tuple[str, Any], ...]] = {
 _APART = frozenset(("phases", "checks", "tables"))
 _HEAD = ("run_id", "batch_id", "name", "status", "attempt", "finished_at", "compared_at", "verdict", "error")
 """What a batch is folded from. It is written first: the rest, which is long, need not be read for that."""
-_WRITTEN = (
-    *_HEAD,
-    "started_at",
-    *(name for name in _FIELDS[RunRecord] if name not in (*_HEAD, "started_at")),
-)
+_WRITTEN = tuple(dict.fromkeys((*_HEAD, "started_at", *_FIELDS[RunRecord])))
 _LAST_OF_HEAD, _AFTER_HEAD = b',"error":', b',"started_at":'
 _HEAD_BYTES = 2048
 
@@ -121,7 +115,7 @@ def record_head(raw: bytes) -> dict[str, Any] | None:
     if end < 0 or raw.find(_LAST_OF_HEAD, 0, end) < 0 or not seal_fits(raw):
         return None
     try:
-        said = from_json(raw[:end] + b"}", allow_inf_nan=False, cache_strings="keys")
+        said = decode(raw[:end] + b"}")
     except ValueError:
         return None
     return said if all(name in said for name in _HEAD) else None
